@@ -1,0 +1,223 @@
+import type { Location } from './location.ts';
+
+export type Algorithm = 'sha256' | 'sha512' | 'sha1' | 'md5' | 'crc32' | 'crc32c' | 'crc64nvme' | 'adler32';
+
+export interface Digest {
+  readonly algorithm: Algorithm;
+  /** Lower-case hexadecimal. */
+  readonly value: string;
+  /** Composite of parts of this size in bytes, when not of the whole. */
+  readonly partSize?: number;
+}
+
+/**
+ * Chunks of up to 1 MiB. A chunk is immutable once yielded: the producer never writes to it again, no consumer changes
+ * it. A consumer that will never read a chunk again may hand its memory back with `giveBack` of `slabs.ts`.
+ */
+export type Bytes = AsyncIterable<Uint8Array>;
+
+/** Bytes `start` up to, not including, `end`. Without `end`: to the end of the file. */
+export interface Range {
+  readonly start: number;
+  readonly end?: number;
+}
+
+export interface Stat {
+  readonly type: 'file' | 'directory' | 'symlink' | 'other';
+  /** Bytes of the whole, also on a ranged read. */
+  readonly size?: number;
+  readonly modified?: Date;
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode?: number;
+  readonly digests?: readonly Digest[];
+  /** Differs whenever the content does: strong ETag, generation, mtime+ctime+size+inode. Without one, a broken read starts over. */
+  readonly version?: string;
+}
+
+export interface Source extends Stat {
+  /** Iterate once. Leaving the iteration early releases the connection or descriptor. */
+  readonly bytes: Bytes;
+  /** Digests that the sender declared for exactly this response (not for the stored object). */
+  readonly wire?: readonly Digest[];
+  /** Resolves after the body: digests that came behind it. Rejects when the sender says there that the transfer failed. */
+  trailer?(): Promise<readonly Digest[]>;
+  /** Rejects with `changed` when the content differs from what was promised when the read began. Asked after the last byte. */
+  confirm?(): Promise<void>;
+}
+
+/** What an interrupted write left behind and can carry on from. S3 parts can leave holes. */
+export interface PartialWrite {
+  readonly ranges: readonly { readonly start: number; readonly end: number }[];
+  /** Opaque to everyone but the endpoint that made it. A secret for some services. */
+  readonly handle: string;
+}
+
+/** What the service says it now stores. */
+export interface Stored {
+  readonly size?: number;
+  readonly version?: string;
+  readonly digests: readonly Digest[];
+}
+
+/** Written, but not yet visible under its name. Exactly one of commit and abort is called, once. */
+export interface Staged {
+  /** The staged bytes, where they can be read back before they are visible. */
+  read?(call: ReadCall): Promise<Source>;
+  /** Makes the bytes visible under their name, durably. */
+  commit(signal: AbortSignal): Promise<Stored>;
+  /** Drops the staged bytes (or keeps them for a resume, when the write was given a `key` and `keep` is set). Never touches what was there before. */
+  abort(options?: { readonly keep?: boolean }): Promise<void>;
+}
+
+export interface Call {
+  readonly signal: AbortSignal;
+}
+
+export interface ReadCall extends Call {
+  readonly range?: Range;
+  /** Only this version: anything else rejects with `changed` before any byte. */
+  readonly version?: string;
+  /** Past every cache and proxy: a copy in between may be the damaged one. */
+  readonly fresh?: boolean;
+}
+
+/** The engine's policy for one idempotent unit of a write (a part, a chunk, a MOVE). */
+export type RetryUnit = <T>(unit: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+
+export interface WriteCall extends Call {
+  /** Bytes that will come. A write of another count rejects with `size-mismatch`. */
+  readonly size?: number;
+  /** Permission bits for a new file; never setuid, setgid or sticky. */
+  readonly mode?: number;
+  /** Sets the modification time. */
+  readonly modified?: Date;
+  /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
+  readonly key: string;
+  /** Go on behind these ranges of an earlier write; `bytes` starts where they end. */
+  readonly resume?: PartialWrite;
+  /** Digests that the content must have, for services that check them. */
+  readonly expected?: readonly Digest[];
+  /** Called with the number of bytes from the start that a resume could build on. */
+  readonly durable?: (bytes: number) => void;
+  readonly retry: RetryUnit;
+}
+
+export interface PartialCall extends Call {
+  readonly key: string;
+}
+
+export interface RemoveCall extends Call {
+  readonly recursive?: boolean;
+}
+
+export interface LinkCall extends Call {
+  readonly kind: 'hard' | 'symbolic';
+}
+
+export interface Entry {
+  /** Relative to the listed directory, plain, `/`-separated, without a leading slash. */
+  readonly name: string;
+  readonly stat: Stat;
+}
+
+export interface ListCall extends Call {
+  readonly recursive?: boolean;
+}
+
+/**
+ * One service under one identity: a host, a bucket, the local disk. An absent method is an absent capability; there are
+ * no flags. Methods reject with `TransferError` only, and never retry.
+ */
+export interface Endpoint {
+  /** Endpoints with equal `service` (identity included) may copy, move and link between each other. */
+  readonly service: string;
+  /** Digests to take on the way of a write, because this service checks or reports them. */
+  readonly digestsOnWrite?: readonly Algorithm[];
+  /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
+  readonly isLocal?: boolean;
+  stat(path: string, call: Call): Promise<Stat>;
+  /** A range the service does not honour rejects with `range-ignored` before any byte. */
+  read(path: string, call: ReadCall): Promise<Source>;
+  /** Either stores every byte, staged, or rejects having left nothing visible. */
+  write?(path: string, bytes: Bytes, call: WriteCall): Promise<Staged>;
+  /** What an earlier write with this key left, claimed for this process; undefined when there is nothing to build on. */
+  partial?(path: string, call: PartialCall): Promise<PartialWrite | undefined>;
+  list?(path: string, call: ListCall): AsyncIterable<Entry>;
+  /** With parents; existing is success. */
+  mkdir?(path: string, call: Call): Promise<void>;
+  /** Absent is success. */
+  remove?(path: string, call: RemoveCall): Promise<void>;
+  move?(from: string, to: string, call: Call): Promise<void>;
+  /** By the service itself (kernel copy, reflink, server-side copy), staged like a write. */
+  copy?(from: string, to: string, call: CopyCall): Promise<Staged>;
+  link?(target: string, path: string, call: LinkCall): Promise<void>;
+  digest?(path: string, algorithms: readonly Algorithm[], call: ReadCall): Promise<readonly Digest[]>;
+  close?(): Promise<void>;
+}
+
+export interface CopyCall extends Call {
+  readonly key: string;
+  readonly mode?: number;
+  readonly modified?: Date;
+  /** Called with the bytes copied so far, where that can be known. */
+  readonly progress?: (bytes: number) => void;
+}
+
+/** Credentials for one location. Asked for per request: token files rotate. */
+export interface Secrets {
+  readonly username?: string;
+  readonly password?: string;
+  readonly bearer?: string;
+  /** Headers of a credentials section; dropped with the rest when a redirect leaves the origin. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Query of the URL when it grants access (presigned), encoded, without `?`. */
+  readonly query?: string;
+  /** False when the section says `verify = false`. */
+  readonly verifyTls?: boolean;
+}
+
+/** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
+export interface Context {
+  readonly http: HttpClient;
+  secrets(again?: boolean): Promise<Secrets>;
+}
+
+export interface Protocol {
+  open(location: Location, context: Context): Endpoint;
+}
+
+export interface HttpRequest {
+  readonly method: string;
+  /** Absolute http or https URL without userinfo and without the secret query. */
+  readonly url: string;
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Streamed once. A body that must be sent again (redirect, 401) is only possible while none of it was asked for. */
+  readonly body?: Bytes;
+  /** Bytes of the body; without it the body is sent chunked. */
+  readonly size?: number;
+  /** Past caching proxies: no proxy, `cache-control: no-cache`. */
+  readonly fresh?: boolean;
+  readonly secrets?: (again?: boolean) => Promise<Secrets>;
+  readonly signal: AbortSignal;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Lower-case names; repeated fields joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Where the answer came from after redirects; no secrets. */
+  readonly url: string;
+  /** As received: transfer coding removed, content coding kept. A body shorter than declared rejects with `unavailable`. */
+  readonly body: Bytes;
+  /** Trailer fields; resolves once the body has ended. */
+  trailers(): Promise<Readonly<Record<string, string>>>;
+  /** Ends interest in the body and frees the connection. */
+  discard(): Promise<void>;
+}
+
+/** Resolves with any final status but 401 with stale secrets and followed redirects; rejects with `TransferError` when there is no answer. */
+export interface HttpClient {
+  send(request: HttpRequest): Promise<HttpResponse>;
+  close(): Promise<void>;
+}
