@@ -1,8 +1,8 @@
 import { TransferError } from './errors.ts';
 
 /**
- * Where a file is. For URL schemes `path` is the encoded path exactly as given; for file, symlink and moveto (and later
- * sftp, s3, gs) it is plain. Holds no secrets: they are split off on parsing.
+ * Where a file is. For URL schemes `path` is the encoded path as given, what no request line can carry percent-encoded;
+ * for the local schemes and for {@link PLAIN_SCHEMES} it is plain. Holds no secrets: they are split off on parsing.
  */
 export interface Location {
   readonly scheme: string;
@@ -30,6 +30,48 @@ export interface ParsedUrl {
 
 /** Schemes whose path is a path of this machine. */
 export const LOCAL_SCHEMES: ReadonlySet<string> = new Set(['file', 'symlink', 'moveto']);
+
+/** Schemes of services whose names are no URLs: `%`, `?` and `#` in a path stand for themselves. */
+export const PLAIN_SCHEMES: ReadonlySet<string> = new Set([
+  'docker',
+  'gs',
+  'gsiscp',
+  'irods',
+  'library',
+  'oras',
+  's3',
+  's3s',
+  'scp',
+  'sftp',
+  'shub',
+]);
+
+/** Schemes whose authority is the first part of an image reference, as in `docker://ubuntu:22.04`. */
+const IMAGE_SCHEMES: ReadonlySet<string> = new Set(['docker', 'library', 'oras', 'shub']);
+
+/** Schemes that mean nothing without a host. Others, `osdf:///namespace/file` among them, may leave it out. */
+const HOST_SCHEMES: ReadonlySet<string> = new Set([
+  'dav',
+  'davs',
+  'ftp',
+  'gs',
+  'gsidav',
+  'gsidavs',
+  'gsiftp',
+  'gsiscp',
+  'http',
+  'https',
+  'irods',
+  'root',
+  's3',
+  's3s',
+  'scp',
+  'sftp',
+  'srm',
+  'sshftp',
+  'webdav',
+  'webdavs',
+]);
 
 /** Query parameters that grant access (presigned URLs, tokens). Lower case; `x-amz-` and `x-goog-` are matched by prefix. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
@@ -68,8 +110,14 @@ function safeDecode(text: string): string {
   }
 }
 
-const URL_SHAPE = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
-const HOST_SHAPE = /^(\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\]|[^\s:@[\]/?#]*)(?::(\d*))?$/;
+const URL_SHAPE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
+const PLAIN_SHAPE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/]*)(.*)()()$/s;
+const HOST_SHAPE = /^(\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\]|[\p{L}\p{N}\p{M}_.-]*)(?::(\d*))?$/u;
+const IMAGE_SHAPE = /^[\p{L}\p{N}_.-]*(?::[\w.-]+)?(?:@\w+:[0-9A-Fa-f]+)?$/u;
+const CONTROL = /[\x00-\x1f\x7f]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+/** What a request line cannot carry as it is. */
+const UNSENDABLE = /[^\x21-\x7e]+/gu;
 const VARIABLE = /\$\{?([a-zA-Z][a-zA-Z0-9_]+)\}?/g;
 
 export interface ParseOptions {
@@ -89,16 +137,23 @@ export function parseUrl(text: string, options: ParseOptions = {}): ParsedUrl {
   const site = options.site ?? '';
   if (text === '') throw invalid('expected a URL, got an empty string');
   if (text.includes('\0')) throw invalid('expected a URL without NUL bytes');
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(text)?.[1]?.toLowerCase();
+  if (LONE_SURROGATE.test(text))
+    throw invalid('expected a URL of whole characters, got half a surrogate pair');
   if (!text.includes(':')) return { location: local('file', expand(text, options.env), site) };
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(text)?.[1]?.toLowerCase();
   if (scheme !== undefined && LOCAL_SCHEMES.has(scheme)) {
     return { location: local(scheme, expand(stripLocalScheme(text), options.env), site) };
   }
-  const shape = URL_SHAPE.exec(text);
+  const plain = scheme !== undefined && PLAIN_SCHEMES.has(scheme);
+  const shape = (plain ? PLAIN_SHAPE : URL_SHAPE).exec(text);
   if (!shape || scheme === undefined) {
     throw invalid(
-      `expected a URL such as \`https://host/path\` or \`file:///path\`, got \`${safeText(text)}\``,
+      `expected a URL such as \`https://host/path\` or \`file:///path\`, got \`${maskUrl(text)}\``,
+      'a path of this machine with a colon in it is written `file:///path`',
     );
+  }
+  if (!plain && CONTROL.test(text)) {
+    throw invalid(`expected a URL without control characters, got \`${JSON.stringify(maskUrl(text))}\``);
   }
   return parseRemote(shape, scheme, options);
 }
@@ -121,37 +176,74 @@ function stripLocalScheme(text: string): string {
 }
 
 function expand(text: string, env: ParseOptions['env']): string {
-  return text.includes('$') ? text.replace(VARIABLE, (_, name: string) => env?.[name] ?? '') : text;
+  if (!text.includes('$')) return text;
+  // A name such as `constructor` must not find what every object inherits.
+  return text.replace(
+    VARIABLE,
+    (_, name: string) => (env && Object.hasOwn(env, name) ? env[name] : undefined) ?? '',
+  );
 }
 
 function parseRemote(shape: RegExpExecArray, scheme: string, options: ParseOptions): ParsedUrl {
-  const authorityText = shape[2] ?? '';
-  const at = authorityText.lastIndexOf('@');
-  const host = HOST_SHAPE.exec(authorityText.slice(at + 1));
-  if (!host?.[1])
-    throw invalid(`expected a host in the \`${scheme}\` URL, got \`${authorityText.slice(at + 1)}\``);
-  if (host[1].startsWith('-')) throw invalid(`expected a host name, got \`${host[1]}\` (starts with a dash)`);
-  if (host[2] !== undefined) {
-    const port = Number(host[2]);
-    if (host[2] === '' || port < 1 || port > 65535) {
-      throw invalid(`expected a port from 1 to 65535 in the \`${scheme}\` URL, got \`${host[2]}\``);
-    }
+  const [, authorityText = '', givenPath = '', givenQuery, fragment = ''] = shape;
+  if (fragment !== '' && HOST_SCHEMES.has(scheme)) {
+    throw invalid(
+      `expected a URL without a fragment, got \`${maskUrl(fragment)}\``,
+      'a `#` that belongs to a name is written `%23`',
+    );
   }
-  const userinfo = at < 0 ? undefined : splitUserinfo(authorityText.slice(0, at));
-  const { open, secret } = splitQuery(shape[4]);
-  const path = (options.collapseSlashes ? collapse(shape[3] ?? '') : (shape[3] ?? '')) || '/';
-  if (/[\s\x00-\x1f\x7f]/.test(path.replaceAll(' ', ''))) {
-    throw invalid(`expected a URL path without control characters, got \`${JSON.stringify(path)}\``);
-  }
+  // Elsewhere (`go://user#endpoint/path`) it is part of the name.
+  const pathText = givenQuery === undefined ? givenPath + fragment : givenPath;
+  const queryText = givenQuery === undefined ? undefined : givenQuery + fragment;
+  const isImage = IMAGE_SCHEMES.has(scheme);
+  const at = isImage ? authorityText.search(/@(?!\w+:[0-9A-Fa-f]+$)/) : authorityText.lastIndexOf('@');
+  const authority = authorityText.slice(at + 1);
+  if (isImage) checkImage(authority, pathText);
+  else checkHost(authority, scheme);
+  const userinfo = at < 1 ? undefined : splitUserinfo(authorityText.slice(0, at));
+  const { open, secret } = splitQuery(queryText && sendable(queryText));
+  const path = options.collapseSlashes ? collapse(pathText) : pathText;
   const location: Location = {
     scheme,
-    authority: host[0].toLowerCase(),
-    path: path.replaceAll(' ', '%20'),
+    // Image references have tags in this place, and tags have upper case.
+    authority: isImage ? authority : authority.toLowerCase(),
+    path: isImage ? path : PLAIN_SCHEMES.has(scheme) ? path || '/' : sendable(path || '/'),
     ...(open === undefined ? {} : { query: open }),
     site: options.site ?? '',
   };
   if (!userinfo && secret === undefined) return { location };
   return { location, secret: { ...userinfo, ...(secret === undefined ? {} : { query: secret }) } };
+}
+
+function checkHost(authority: string, scheme: string): void {
+  const shape = HOST_SHAPE.exec(authority);
+  const host = shape?.[1];
+  if (host === undefined || (host === '' && (authority !== '' || HOST_SCHEMES.has(scheme)))) {
+    throw invalid(
+      `expected a host in the \`${scheme}\` URL, got ${authority === '' ? 'none' : `\`${beforeColon(authority)}\``}`,
+    );
+  }
+  if (host.startsWith('-')) throw invalid(`expected a host name, got \`${host}\` (starts with a dash)`);
+  const port = shape?.[2];
+  if (port === undefined) return;
+  if (port === '' || Number(port) < 1 || Number(port) > 65535) {
+    throw invalid(`expected a port from 1 to 65535 in the \`${scheme}\` URL, got \`${port}\``);
+  }
+}
+
+function checkImage(first: string, rest: string): void {
+  if ((first === '' && rest.length < 2) || first.startsWith('-') || !IMAGE_SHAPE.test(first)) {
+    throw invalid(`expected the name of an image, got \`${beforeColon(first)}\``);
+  }
+}
+
+/** What follows a colon may be the beginning of a password that holds a `/`. */
+function beforeColon(text: string): string {
+  return text.replace(/:.*$/s, ':…');
+}
+
+function sendable(text: string): string {
+  return text.replace(UNSENDABLE, encodeURIComponent);
 }
 
 function collapse(path: string): string {
@@ -173,14 +265,14 @@ function splitQuery(query: string | undefined): { readonly open?: string; readon
     : { open: query };
 }
 
-/** `text` cut before anything that could be a password, for messages about URLs that do not parse. */
-function safeText(text: string): string {
-  const shown = text.replace(/\/\/[^/@]*@/, '//***@').replace(/\?.*$/s, '?…');
+/** `text` without what could be a password, a token or a signature, for messages about URLs that do not parse. */
+export function maskUrl(text: string): string {
+  const shown = text.replace(/^([A-Za-z][A-Za-z0-9+.-]*:\/*)?.*@/s, '$1***@').replace(/\?.*$/s, '?…');
   return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
 }
 
-function invalid(message: string): TransferError {
-  return new TransferError('invalid-request', message);
+function invalid(message: string, hint?: string): TransferError {
+  return new TransferError('invalid-request', message, hint === undefined ? {} : { hint });
 }
 
 /** The location as a URL. Local paths become `scheme://path`. Never holds a secret. */
@@ -191,7 +283,7 @@ export function formatLocation(location: Location): string {
 
 /** What limits and breakers count by: one host under one scheme, or `local`. */
 export function hostKey(location: Location): string {
-  return location.authority === '' ? 'local' : `${location.scheme}://${location.authority}`;
+  return LOCAL_SCHEMES.has(location.scheme) ? 'local' : `${location.scheme}://${location.authority}`;
 }
 
 /** Site label as environment names and statistics have it: `-` becomes `_`. */

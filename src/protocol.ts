@@ -43,13 +43,17 @@ export interface Source extends Stat {
   trailer?(): Promise<readonly Digest[]>;
   /** Rejects with `changed` when the content differs from what was promised when the read began. Asked after the last byte. */
   confirm?(): Promise<void>;
+  /** Releases the connection or descriptor when `bytes` is never iterated. Harmless otherwise. */
+  discard?(): Promise<void>;
 }
 
 /** What an interrupted write left behind and can carry on from. S3 parts can leave holes. */
 export interface PartialWrite {
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
-  /** Opaque to everyone but the endpoint that made it. A secret for some services. */
+  /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
+  /** Ends a claim that no write took up: kept for a later one, or removed. */
+  release(keep: boolean): Promise<void>;
 }
 
 /** What the service says it now stores. */
@@ -65,7 +69,7 @@ export interface Staged {
   read?(call: ReadCall): Promise<Source>;
   /** Makes the bytes visible under their name, durably. */
   commit(signal: AbortSignal): Promise<Stored>;
-  /** Drops the staged bytes (or keeps them for a resume, when the write was given a `key` and `keep` is set). Never touches what was there before. */
+  /** Drops the staged bytes, or keeps them for a later resume. Never touches what was there before. */
   abort(options?: { readonly keep?: boolean }): Promise<void>;
 }
 
@@ -97,8 +101,8 @@ export interface WriteCall extends Call {
   readonly resume?: PartialWrite;
   /** Digests that the content must have, for services that check them. */
   readonly expected?: readonly Digest[];
-  /** Called with the number of bytes from the start that a resume could build on. */
-  readonly durable?: (bytes: number) => void;
+  /** Called once with the handle of what is being written, before the first byte. With it, a broken write is kept. */
+  readonly onPartial?: (handle: string) => void;
   readonly retry: RetryUnit;
 }
 
@@ -111,6 +115,7 @@ export interface RemoveCall extends Call {
 }
 
 export interface LinkCall extends Call {
+  readonly key: string;
   readonly kind: 'hard' | 'symbolic';
 }
 
@@ -118,6 +123,8 @@ export interface Entry {
   /** Relative to the listed directory, plain, `/`-separated, without a leading slash. */
   readonly name: string;
   readonly stat: Stat;
+  /** Why this entry cannot be transferred by name (bytes that are no UTF-8, for one). */
+  readonly problem?: string;
 }
 
 export interface ListCall extends Call {
@@ -147,7 +154,7 @@ export interface Endpoint {
   mkdir?(path: string, call: Call): Promise<void>;
   /** Absent is success. */
   remove?(path: string, call: RemoveCall): Promise<void>;
-  move?(from: string, to: string, call: Call): Promise<void>;
+  move?(from: string, to: string, call: CopyCall): Promise<void>;
   /** By the service itself (kernel copy, reflink, server-side copy), staged like a write. */
   copy?(from: string, to: string, call: CopyCall): Promise<Staged>;
   link?(target: string, path: string, call: LinkCall): Promise<void>;

@@ -1,0 +1,44 @@
+import fs from 'node:fs';
+import { dirname } from 'node:path';
+import { toTransferError } from '../src/errors.ts';
+import { digestSource } from '../src/integrity/digests.ts';
+import { copyStaged, moveFile } from '../src/local/copy.ts';
+import { diskCalls, diskKind } from '../src/local/disk.ts';
+import { linkAtomically } from '../src/local/link.ts';
+import { closeFolders } from '../src/local/partials.ts';
+import { claimWrite, writeStaged } from '../src/local/sink.ts';
+import { openSource, statOf } from '../src/local/source.ts';
+import { listTree, removeTree } from '../src/local/tree.ts';
+import type { Endpoint } from '../src/protocol.ts';
+
+/** Files of this machine. Writes are staged beside the destination, synced, and renamed; links are replaced, not followed. */
+export function open(): Endpoint {
+  return {
+    service: 'local',
+    isLocal: true,
+    async stat(path) {
+      try {
+        return statOf(await diskCalls(diskKind(dirname(path))).stat(path));
+      } catch (error) {
+        throw toTransferError(error, `stat \`${path}\``);
+      }
+    },
+    read: openSource,
+    write: writeStaged,
+    partial: (path, call) => claimWrite(path, call.key),
+    list: listTree,
+    async mkdir(path) {
+      try {
+        await fs.promises.mkdir(path, { recursive: true });
+      } catch (error) {
+        throw toTransferError(error, `make directory \`${path}\``);
+      }
+    },
+    remove: removeTree,
+    move: moveFile,
+    copy: copyStaged,
+    link: linkAtomically,
+    digest: async (path, algorithms, call) => digestSource(await openSource(path, call), algorithms),
+    close: closeFolders,
+  };
+}

@@ -1,0 +1,178 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { TransferError } from '../errors.ts';
+import type { Algorithm } from '../protocol.ts';
+import { SLAB_BYTES } from '../slabs.ts';
+import { type Running, startDigest } from './digests.ts';
+import type { HashAnswer, HashOrder } from './hash-worker.ts';
+import type { PrefixDigest } from './prefix.ts';
+
+/** Digests taken along a stream. */
+export interface Hasher {
+  /** Takes the chunk in before it returns; a promise asks the caller to wait before the next one. */
+  update(chunk: Uint8Array): void | Promise<void>;
+  /** The sha256 of everything so far; needs sha256 among the algorithms. */
+  prefix(): Promise<string>;
+  /** Starts over with what of the file at `path` the prefix digests prove; resolves with that many bytes. */
+  resumeFrom(path: string, blocks: readonly PrefixDigest[]): Promise<number>;
+  digests(): Promise<ReadonlyMap<Algorithm, string>>;
+  /** Call once, whatever happened. */
+  close(): void;
+}
+
+/** From here on a worker thread overlaps hashing with the rest: on one thread it halves a stream. */
+const WORKER_BYTES = 4 * 1024 * 1024;
+/** Chunks that may wait for the workers, in all. 1 MiB each. */
+const SLOTS = 12;
+
+/** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
+export async function createHasher(
+  algorithms: readonly Algorithm[],
+  size: number | undefined,
+): Promise<Hasher> {
+  return size !== undefined && size < WORKER_BYTES ? inlineHasher(algorithms) : workerHasher(algorithms);
+}
+
+/** Hashes nothing. */
+export const NO_HASHER: Hasher = {
+  update: () => undefined,
+  prefix: async () => '',
+  resumeFrom: async () => 0,
+  digests: async () => new Map(),
+  close: () => undefined,
+};
+
+async function inlineHasher(algorithms: readonly Algorithm[]): Promise<Hasher> {
+  const state = new Map<Algorithm, Running>();
+  for (const algorithm of algorithms) state.set(algorithm, await startDigest(algorithm));
+  return {
+    update: (chunk) => {
+      for (const running of state.values()) running.update(chunk);
+    },
+    prefix: async () => state.get('sha256')?.value() ?? '',
+    resumeFrom: async () => 0,
+    digests: async () => new Map([...state].map(([algorithm, running]) => [algorithm, running.value()])),
+    close: () => state.clear(),
+  };
+}
+
+interface Thread {
+  readonly worker: Worker;
+  hashers: number;
+  readonly waiting: Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+  >;
+  readonly lent: Uint8Array[];
+}
+
+const threads: Thread[] = [];
+const freeSlots: Uint8Array[] = [];
+const slotQueue: (() => void)[] = [];
+let slotsMade = 0;
+let lastId = 0;
+let lastTicket = 0;
+
+function workerHasher(algorithms: readonly Algorithm[]): Hasher {
+  const thread = leastBusyThread();
+  const id = ++lastId;
+  thread.hashers += 1;
+  post(thread, { id, do: 'open', algorithms });
+  return {
+    update: (chunk) => sendChunk(thread, id, chunk, 0),
+    prefix: async () => String(await request(thread, (ticket) => ({ id, do: 'prefix', ticket }))),
+    resumeFrom: async (path, blocks) =>
+      Number(await request(thread, (ticket) => ({ id, do: 'file', ticket, path, blocks }))),
+    digests: async () => {
+      const entries = await request(thread, (ticket) => ({ id, do: 'digests', ticket }));
+      return new Map(entries as [Algorithm, string][]);
+    },
+    close: () => {
+      post(thread, { id, do: 'close' });
+      thread.hashers -= 1;
+      if (thread.hashers === 0) thread.worker.unref();
+    },
+  };
+}
+
+function leastBusyThread(): Thread {
+  const most = Math.min(4, Math.max(1, availableParallelism() - 1));
+  const idle = threads.find((thread) => thread.hashers === 0);
+  const chosen =
+    idle ??
+    (threads.length < most ? startThread() : threads.reduce((a, b) => (b.hashers < a.hashers ? b : a)));
+  chosen.worker.ref();
+  return chosen;
+}
+
+/** The worker beside this module once built; run from source (tests), the built one. */
+function workerUrl(): URL {
+  const own = import.meta.url;
+  return new URL(own.endsWith('.ts') ? '../../dist/hash-worker.js' : './hash-worker.js', own);
+}
+
+function startThread(): Thread {
+  const worker = new Worker(workerUrl(), { stderr: false });
+  const thread: Thread = { worker, hashers: 0, waiting: new Map(), lent: [] };
+  worker.on('message', (answer: HashAnswer) => onAnswer(thread, answer));
+  worker.on('error', (error) => {
+    threads.splice(threads.indexOf(thread), 1);
+    for (const { reject } of thread.waiting.values()) reject(error);
+    thread.waiting.clear();
+    for (const slot of thread.lent.splice(0)) freeSlot(slot);
+  });
+  threads.push(thread);
+  return thread;
+}
+
+function onAnswer(thread: Thread, answer: HashAnswer): void {
+  if (answer.type === 'taken') {
+    const slot = thread.lent.shift();
+    if (slot) freeSlot(slot);
+    return;
+  }
+  const waiting = thread.waiting.get(answer.ticket);
+  thread.waiting.delete(answer.ticket);
+  if (answer.type === 'answer') waiting?.resolve(answer.value);
+  else waiting?.reject(new TransferError('unexpected', `hash: ${answer.message}`));
+}
+
+function post(thread: Thread, order: HashOrder): void {
+  thread.worker.postMessage(order);
+}
+
+function request(thread: Thread, order: (ticket: number) => HashOrder): Promise<unknown> {
+  const ticket = ++lastTicket;
+  return new Promise((resolve, reject) => {
+    thread.waiting.set(ticket, { resolve, reject });
+    post(thread, order(ticket));
+  });
+}
+
+/** Copies into memory that the worker shares (0.1 ms a MiB), so that the chunk's own memory is free at once. */
+function sendChunk(thread: Thread, id: number, chunk: Uint8Array, from: number): void | Promise<void> {
+  for (let at = from; at < chunk.length; at += SLAB_BYTES) {
+    const slot = takeSlot();
+    if (!slot) return waitForSlot().then(() => sendChunk(thread, id, chunk, at));
+    const piece = chunk.subarray(at, at + SLAB_BYTES);
+    slot.set(piece);
+    thread.lent.push(slot);
+    post(thread, { id, do: 'update', chunk: slot.subarray(0, piece.length) });
+  }
+}
+
+function takeSlot(): Uint8Array | undefined {
+  const free = freeSlots.pop();
+  if (free || slotsMade >= SLOTS) return free;
+  slotsMade += 1;
+  return new Uint8Array(new SharedArrayBuffer(SLAB_BYTES));
+}
+
+function waitForSlot(): Promise<void> {
+  return new Promise((resolve) => slotQueue.push(resolve));
+}
+
+function freeSlot(slot: Uint8Array): void {
+  freeSlots.push(slot);
+  slotQueue.shift()?.();
+}

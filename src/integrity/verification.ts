@@ -1,0 +1,111 @@
+import { TransferError } from '../errors.ts';
+import type { Verification } from '../outcome.ts';
+import type { Algorithm, Digest, Source, Stored } from '../protocol.ts';
+import { ALGORITHMS, compareDigests } from './digests.ts';
+
+/** What the comparisons with the source's side proved. */
+export interface Grading {
+  readonly expected?: Digest;
+  readonly wire?: Digest;
+  readonly server?: Digest;
+  readonly by: string;
+}
+
+/** The digests to take on the way: those asked for, and one of the strongest that somebody can compare with. */
+export function wantedAlgorithms(wants: {
+  readonly asked: readonly Algorithm[];
+  readonly expected: readonly Digest[];
+  readonly source: Source;
+  readonly destination: readonly Algorithm[];
+  readonly journaled: boolean;
+}): readonly Algorithm[] {
+  const wanted = new Set<Algorithm>([...wants.asked, ...wants.destination]);
+  for (const digest of wants.expected) wanted.add(digest.algorithm);
+  if (wants.journaled) wanted.add('sha256');
+  for (const told of [wants.source.digests, wants.source.wire]) {
+    const strongest = ALGORITHMS.find((a) =>
+      told?.some((d) => d.algorithm === a && d.partSize === undefined),
+    );
+    if (strongest) wanted.add(strongest);
+  }
+  return wanted.size < 2 ? [...wanted] : ALGORITHMS.filter((algorithm) => wanted.has(algorithm));
+}
+
+/** Compares with every digest that is known of the source; rejects with `digest-mismatch` on the first difference. */
+export function requireDigests(known: {
+  readonly doing: string;
+  readonly ours: ReadonlyMap<Algorithm, string>;
+  readonly expected: readonly Digest[];
+  readonly source: Source;
+  readonly trailer: readonly Digest[];
+  /** Digests of one response say nothing about a content that came in several. */
+  readonly resumed: boolean;
+}): Grading {
+  const { doing, ours, source } = known;
+  const expected = requireEqual(doing, 'expected', ours, known.expected);
+  for (const digest of known.expected) {
+    if (!ours.has(digest.algorithm)) {
+      throw new TransferError('unsupported', `${doing}: cannot compute \`${digest.algorithm}\``);
+    }
+  }
+  const server = requireEqual(doing, 'the server stores', ours, source.digests ?? []);
+  const told = [...(known.resumed ? [] : (source.wire ?? [])), ...known.trailer];
+  const wire = requireEqual(doing, 'the sender declared', ours, told);
+  return {
+    by: 'sender',
+    ...(expected ? { expected } : {}),
+    ...(server ? { server } : {}),
+    ...(wire ? { wire } : {}),
+  };
+}
+
+function requireEqual(
+  doing: string,
+  who: string,
+  ours: ReadonlyMap<Algorithm, string>,
+  theirs: readonly Digest[],
+): Digest | undefined {
+  const found = compareDigests(ours, theirs);
+  if (!found) return undefined;
+  if (found.equal) return { algorithm: found.algorithm, value: found.ours };
+  const text = `${doing}: ${who} ${found.algorithm} ${found.theirs}, the bytes have ${found.ours}`;
+  throw new TransferError('digest-mismatch', text);
+}
+
+/** The source side's grade, as the glossary defines it. */
+export function gradeSource(grading: Grading, sizeKnown: boolean): Verification {
+  if (grading.expected) return { grade: 'end-to-end', ...grading.expected, by: 'catalog' };
+  if (grading.server) return { grade: 'server', ...grading.server, by: grading.by };
+  if (grading.wire) return { grade: 'wire', ...grading.wire, by: grading.by };
+  return { grade: sizeKnown ? 'size' : 'none' };
+}
+
+/** The destination side's grade. `confirmed`: the stored bytes were read back and found equal. */
+export function gradeDestination(known: {
+  readonly name: string;
+  readonly isLocal: boolean;
+  readonly bytes: number;
+  readonly ours: ReadonlyMap<Algorithm, string>;
+  readonly expected: readonly Digest[];
+  readonly stored: Stored;
+  readonly confirmed: boolean;
+}): Verification {
+  const { ours, stored, name } = known;
+  if (stored.size !== undefined && stored.size !== known.bytes) {
+    throw new TransferError(
+      'size-mismatch',
+      `write \`${name}\`: sent ${known.bytes} bytes, ${stored.size} are stored`,
+    );
+  }
+  const service = requireEqual(`write \`${name}\``, 'the service stores', ours, stored.digests);
+  const first = [...ours][0];
+  const own = first && { algorithm: first[0], value: first[1] };
+  const isConfirmed = service !== undefined || known.confirmed;
+  if (isConfirmed && known.expected.length > 0 && own) {
+    return { grade: 'end-to-end', ...(service ?? own), by: service ? 'service' : 'read-back' };
+  }
+  if (service) return { grade: 'server', ...service, by: 'service' };
+  if (known.confirmed && own) return { grade: 'server', ...own, by: 'read-back' };
+  if (known.isLocal && own) return { grade: 'server', ...own, by: 'kernel' };
+  return { grade: stored.size === undefined ? 'none' : 'size' };
+}

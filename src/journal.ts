@@ -1,0 +1,114 @@
+import fs from 'node:fs';
+import type { PrefixDigest } from './integrity/prefix.ts';
+import type { Algorithm } from './protocol.ts';
+
+/** Files from this size on are journaled; smaller ones are just sent again. */
+export const JOURNAL_BYTES = 8 * 1024 * 1024;
+/** A prefix digest is written down each time this many bytes more have come: what a kill costs at most. */
+export const BLOCK_BYTES = 8 * 1024 * 1024;
+
+/** What a partial is a part of. */
+export interface JournalHeader {
+  /** The source without secrets. */
+  readonly source: string;
+  /** The source's version when the write began. */
+  readonly version: string;
+  readonly size?: number;
+  /** Digests that were being taken. */
+  readonly algorithms: readonly Algorithm[];
+}
+
+export interface Journal {
+  /** Writes down that the content up to `block.end` has this digest. */
+  add(block: PrefixDigest): void;
+  close(): void;
+  /** Closes and removes: the partial has become a file. */
+  remove(): void;
+}
+
+/**
+ * The journal of one partial lies beside it, as lines of JSON: a header, then a digest of the whole prefix for each
+ * block. It needs no fsync: what it says of the partial is proven against the partial's bytes before it is believed,
+ * and a line that was cut off ends it.
+ */
+export function openJournal(
+  partial: string,
+  header: JournalHeader,
+  blocks: readonly PrefixDigest[],
+): Journal {
+  const path = journalPath(partial);
+  const { O_CREAT, O_TRUNC, O_WRONLY, O_NOFOLLOW } = fs.constants;
+  const fd = fs.openSync(path, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0o600);
+  const write = (value: object) => void fs.writeSync(fd, `${JSON.stringify(value)}\n`);
+  write({ bridle: 1, ...header });
+  for (const block of blocks) write(block);
+  let open = true;
+  const close = () => {
+    if (open) fs.closeSync(fd);
+    open = false;
+  };
+  return {
+    add: (block) => {
+      if (open) write(block);
+    },
+    close,
+    remove: () => {
+      close();
+      fs.rmSync(path, { force: true });
+    },
+  };
+}
+
+/** The journal beside `partial`, as far as it can be read; undefined when there is none to trust. */
+export function readJournal(
+  partial: string,
+): { readonly header: JournalHeader; readonly blocks: readonly PrefixDigest[] } | undefined {
+  let text: string;
+  try {
+    text = fs.readFileSync(journalPath(partial), 'utf8');
+  } catch {
+    return undefined;
+  }
+  const lines = text.split('\n').slice(0, -1).map(parseLine);
+  const header = lines.shift();
+  if (!isHeader(header)) return undefined;
+  const blocks: PrefixDigest[] = [];
+  for (const line of lines) {
+    if (!isBlock(line) || line.end <= (blocks.at(-1)?.end ?? 0)) break;
+    blocks.push(line);
+  }
+  return { header, blocks };
+}
+
+function journalPath(partial: string): string {
+  return `${partial}.journal`;
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+function isHeader(value: unknown): value is JournalHeader & { readonly bridle: number } {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Partial<Record<string, unknown>>;
+  return (
+    fields.bridle === 1 &&
+    typeof fields.source === 'string' &&
+    typeof fields.version === 'string' &&
+    Array.isArray(fields.algorithms)
+  );
+}
+
+function isBlock(value: unknown): value is PrefixDigest {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Partial<Record<string, unknown>>;
+  return (
+    Number.isSafeInteger(fields.end) &&
+    typeof fields.sha256 === 'string' &&
+    /^[0-9a-f]{64}$/.test(fields.sha256)
+  );
+}

@@ -1,0 +1,94 @@
+import type { Clock } from './clock.ts';
+import { TransferError } from './errors.ts';
+import type { Permits } from './permits.ts';
+import type { RetryUnit } from './protocol.ts';
+
+/** One try of one pair, as the layers see it. */
+export interface Work {
+  /** What limits and breakers count by. */
+  readonly hosts: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** Goes around work: before, after, instead or again. */
+export type Layer<W, R> = (work: W, next: (work: W) => Promise<R>) => Promise<R>;
+
+/** `layers` around `core`, the first outermost. */
+export function compose<W, R>(
+  layers: readonly Layer<W, R>[],
+  core: (work: W) => Promise<R>,
+): (work: W) => Promise<R> {
+  return layers.reduceRight<(work: W) => Promise<R>>((next, layer) => (work) => layer(work, next), core);
+}
+
+/** Waits for a slot of the run and one at each host, all at once, and gives them back whatever happens. */
+export function limit<W extends Work, R>(permits: Permits): Layer<W, R> {
+  return async (work, next) => {
+    const release = await permits.acquire(work.hosts, work.signal);
+    try {
+      return await next(work);
+    } finally {
+      release();
+    }
+  };
+}
+
+/** Ends work that takes longer than `seconds` with `timed-out`. The clock runs from when this layer is entered. */
+export function timeout<W extends Work, R>(seconds: number): Layer<W, R> {
+  return async (work, next) => {
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(work.signal.reason);
+    const timer = setTimeout(() => controller.abort(expired(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1));
+    work.signal.addEventListener('abort', onAbort, { once: true });
+    if (work.signal.aborted) onAbort();
+    try {
+      return await next({ ...work, signal: controller.signal });
+    } catch (error) {
+      throw controller.signal.aborted && !work.signal.aborted ? expired(seconds) : error;
+    } finally {
+      clearTimeout(timer);
+      work.signal.removeEventListener('abort', onAbort);
+    }
+  };
+}
+
+function expired(seconds: number): TransferError {
+  return new TransferError('timed-out', `transfer: not finished after ${seconds} s`);
+}
+
+export interface BackOff {
+  readonly baseSeconds: number;
+  readonly capSeconds: number;
+}
+
+/** The engine's back-off: it doubles from 1 s to 60 s. */
+export const BACK_OFF: BackOff = { baseSeconds: 1, capSeconds: 60 };
+
+/** Seconds to wait after the `n`th failure (1 for the first): half of the doubled base and a random part of the other half. */
+export function backOffSeconds(
+  n: number,
+  random: () => number,
+  { baseSeconds, capSeconds }: BackOff = BACK_OFF,
+): number {
+  const full = Math.min(capSeconds, baseSeconds * 2 ** (n - 1));
+  return full / 2 + (full / 2) * random();
+}
+
+/** Tries of one unit inside a write; the attempts around it have their own count. */
+const UNIT_TRIES = 4;
+
+/** The policy for one idempotent unit inside a write: a few quick tries, transient errors only. */
+export function retryUnit(clock: Clock, random: () => number, signal: AbortSignal): RetryUnit {
+  return async (unit) => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await unit(signal);
+      } catch (error) {
+        if (!(error instanceof TransferError) || !error.transient || tries === UNIT_TRIES || signal.aborted)
+          throw error;
+        const wait = Math.max(backOffSeconds(tries, random), error.retryAfter ?? 0);
+        await clock.sleep(wait * 1000, signal);
+      }
+    }
+  };
+}

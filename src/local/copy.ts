@@ -1,0 +1,140 @@
+import fs, { constants } from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import type { CopyCall, Staged } from '../protocol.ts';
+import { syncDirectory } from './directory-sync.ts';
+import { diskCalls, diskKind, fileVersion, freeBytes, syncFile } from './disk.ts';
+import { dropPartial, newPartial, type PartialFolder, partialFolder } from './partials.ts';
+import { inspectDestination, type OpenPartial, publish } from './sink.ts';
+
+/** Up to here a copy in the calling thread is quicker than a thread of the pool. */
+const BLOCKING_BYTES = 256 * 1024;
+const PROGRESS_MS = 250;
+
+/** Copies by the kernel (reflink where the file system can) to a partial beside `to`, visible on commit. */
+export async function copyStaged(from: string, to: string, call: CopyCall): Promise<Staged> {
+  const doing = `copy \`${from}\` to \`${to}\``;
+  try {
+    const place = await partialFolder(dirname(to));
+    const oldMode = await inspectDestination(place, to);
+    const before = await diskCalls(diskKind(dirname(from))).stat(from);
+    if (!before.isFile())
+      throw new TransferError('invalid-request', `${doing}: the source is no regular file`);
+    const size = Number(before.size);
+    const free = size > BLOCKING_BYTES ? freeBytes(place.directory) : undefined;
+    if (free !== undefined && free < size) {
+      throw new TransferError(
+        'no-space',
+        `${doing}: needs ${size} bytes, ${free} are free in \`${place.directory}\``,
+      );
+    }
+    const partial = newPartial(place, call.key);
+    try {
+      await kernelCopy(from, partial, size, place, call);
+      const fd = await place.calls.open(partial, constants.O_RDWR | constants.O_NOFOLLOW);
+      await finishCopy({ place, partial, fd }, from, before, call, oldMode);
+      return stagedCopy({ place, partial, fd }, to, size, call);
+    } catch (error) {
+      await dropPartial(place, partial);
+      throw error;
+    }
+  } catch (error) {
+    throw toTransferError(error, doing);
+  }
+}
+
+async function kernelCopy(
+  from: string,
+  partial: string,
+  size: number,
+  place: PartialFolder,
+  call: CopyCall,
+): Promise<void> {
+  const how = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE;
+  if (size <= BLOCKING_BYTES && place.kind !== 'network' && diskKind(dirname(from)) !== 'network') {
+    fs.copyFileSync(from, partial, how);
+    return;
+  }
+  const timer = call.progress && setInterval(() => reportProgress(partial, call), PROGRESS_MS);
+  try {
+    await fs.promises.copyFile(from, partial, how);
+  } finally {
+    clearInterval(timer);
+  }
+  if (call.signal.aborted) throw new TransferError('canceled', 'canceled');
+}
+
+function reportProgress(partial: string, call: CopyCall): void {
+  fs.stat(partial, (error, stat) => {
+    if (!error) call.progress?.(stat.size);
+  });
+}
+
+/** The kernel copied what was there; whether that was one version of the source shows only afterwards. */
+async function finishCopy(
+  file: OpenPartial,
+  from: string,
+  before: fs.BigIntStats,
+  call: CopyCall,
+  oldMode?: number,
+): Promise<void> {
+  const { calls } = file.place;
+  try {
+    const [after, copied] = [await calls.stat(from), await calls.fstat(file.fd)];
+    if (fileVersion(after) !== fileVersion(before) || copied.size !== before.size) {
+      throw new TransferError('changed', `copy \`${from}\`: the file changed while it was copied`);
+    }
+    // The kernel copy carries every mode bit of the source over: setuid must not come along, the umask must apply.
+    await calls.fchmod(file.fd, oldMode ?? (call.mode ?? Number(before.mode)) & 0o777 & ~umask());
+    if (call.modified) await calls.futimes(file.fd, call.modified.getTime() / 1000);
+  } catch (error) {
+    await calls.close(file.fd);
+    throw error;
+  }
+}
+
+let knownUmask: number | undefined;
+
+/** The process's umask. Read once: reading means setting it for a moment. */
+export function umask(): number {
+  knownUmask ??= process.umask();
+  return knownUmask;
+}
+
+function stagedCopy(file: OpenPartial, to: string, size: number, call: CopyCall): Staged {
+  const { place, partial, fd } = file;
+  return {
+    commit: async () => {
+      try {
+        await syncFile(fd, place.kind);
+        await publish(file, to);
+        call.progress?.(size);
+        return { size, digests: [] };
+      } catch (error) {
+        await dropPartial(place, partial);
+        throw toTransferError(error, `copy to \`${to}\``);
+      } finally {
+        await place.calls.close(fd);
+      }
+    },
+    abort: async () => {
+      await place.calls.close(fd);
+      await dropPartial(place, partial);
+    },
+  };
+}
+
+/** Moves by rename; across file systems by copy, sync and removal of the source, in that order. */
+export async function moveFile(from: string, to: string, call: CopyCall): Promise<void> {
+  try {
+    const place = await partialFolder(dirname(to));
+    await inspectDestination(place, to);
+    await place.calls.rename(from, to);
+    await syncDirectory(dirname(to), place.kind);
+  } catch (error) {
+    if (errnoOf(error) !== 'EXDEV') throw toTransferError(error, `move \`${from}\` to \`${to}\``);
+    const staged = await copyStaged(from, to, call);
+    await staged.commit(call.signal);
+    await fs.promises.unlink(from);
+  }
+}

@@ -1,0 +1,163 @@
+import fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import { type DiskCalls, type DiskKind, diskCalls, diskKind } from './disk.ts';
+import { writerId, writerLives } from './writer.ts';
+
+/**
+ * Partial files of a destination directory lie in one private folder beside the finished files, so that a later run
+ * finds what a killed one left by reading a folder that holds nothing else: `.bridle-UID/KEY-WRITER.part`. Only its
+ * writer ever writes to a name; taking over a dead writer's file is one atomic rename to a name of one's own.
+ */
+export interface PartialFolder {
+  readonly directory: string;
+  readonly folder: string;
+  readonly kind: DiskKind;
+  readonly calls: DiskCalls;
+  /** Left by writers that are dead, by key. */
+  readonly leftovers: Map<string, string>;
+}
+
+const PARTIAL_SHAPE =
+  /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
+const FOLDERS_KEPT = 256;
+
+const folders = new Map<string, PartialFolder>();
+/** Partials that a write of this process is working on. */
+const active = new Set<string>();
+let sequence = 0;
+
+/** What `.bridle-UID` is called here. */
+export function partialFolderName(): string {
+  return `.bridle-${process.getuid?.() ?? 0}`;
+}
+
+/** True for names that only this project's writers use. Listings leave them out. */
+export function isPartialFolder(name: string): boolean {
+  return /^\.bridle-\d+$/.test(name);
+}
+
+/** The folder for partials of `directory`, made when absent; `directory` itself is made with its parents. */
+export async function partialFolder(directory: string): Promise<PartialFolder> {
+  const known = folders.get(directory);
+  if (known) return known;
+  const made = await openFolder(directory);
+  if (folders.size >= FOLDERS_KEPT) await closeFolders();
+  folders.set(directory, made);
+  return made;
+}
+
+async function openFolder(directory: string): Promise<PartialFolder> {
+  const calls = diskCalls(nearestKind(directory));
+  const folder = join(directory, partialFolderName());
+  const leftovers = new Map<string, string>();
+  try {
+    await makeFolder(folder);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await calls.mkdirs(directory);
+    await makeFolder(folder);
+  }
+  const found: PartialFolder = { directory, folder, kind: diskKind(directory), calls, leftovers };
+  await findLeftovers(found);
+  return found;
+}
+
+function nearestKind(directory: string): DiskKind {
+  for (let at = directory; ; at = dirname(at)) {
+    if (fs.existsSync(at) || at === dirname(at)) return diskKind(at);
+  }
+}
+
+/** A folder that someone else planted (a symlink, another owner) is refused: partials would be his to swap. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    const stat = await fs.promises.lstat(folder);
+    const own = process.getuid?.() ?? stat.uid;
+    if (!stat.isDirectory() || stat.uid !== own || (stat.mode & 0o022) !== 0) {
+      throw Object.assign(new Error(`${folder}: not a private directory of this user`), { code: 'EPERM' });
+    }
+  }
+}
+
+async function findLeftovers(place: PartialFolder): Promise<void> {
+  const now = Date.now();
+  for (const name of await fs.promises.readdir(place.folder)) {
+    const shape = PARTIAL_SHAPE.exec(name);
+    if (!shape?.[1] || !shape[2]) continue;
+    const path = join(place.folder, name);
+    const stat = await fs.promises.lstat(path).catch(() => undefined);
+    if (!stat || isInUse(path, shape[2], stat.mtimeMs, now)) continue;
+    if (shape[4] === 'part' && fs.existsSync(`${path}.journal`)) place.leftovers.set(shape[1], path);
+    else if (shape[4] !== 'part.journal' || !fs.existsSync(path.slice(0, -'.journal'.length))) {
+      await place.calls.unlink(path);
+    }
+  }
+}
+
+function isInUse(path: string, writer: string, touched: number, now: number): boolean {
+  if (writer === writerId()) return active.has(path.replace(/\.journal$/, ''));
+  return writerLives(writer, touched, now);
+}
+
+/** A name that nobody else writes to, for a new partial with this key. */
+export function newPartial(place: PartialFolder, key: string, suffix: 'part' | 'link' = 'part'): string {
+  sequence += 1;
+  const path = join(place.folder, `${key}-${writerId()}-${sequence.toString(16)}.${suffix}`);
+  active.add(path);
+  return path;
+}
+
+/** Takes over what a dead writer (or an earlier attempt of this process) left under `key`; one claimant wins. */
+export async function claimPartial(place: PartialFolder, key: string): Promise<string | undefined> {
+  const left = place.leftovers.get(key);
+  if (left === undefined) return undefined;
+  place.leftovers.delete(key);
+  const mine = newPartial(place, key);
+  try {
+    await place.calls.rename(left, mine);
+    await place.calls.rename(`${left}.journal`, `${mine}.journal`);
+    return mine;
+  } catch {
+    await dropPartial(place, mine);
+    return undefined;
+  }
+}
+
+/** Leaves a partial for the next attempt of this process, or for the next run. */
+export function keepPartial(place: PartialFolder, key: string, path: string): void {
+  active.delete(path);
+  place.leftovers.set(key, path);
+}
+
+/** The partial has its final name now. */
+export function releasePartial(path: string): void {
+  active.delete(path);
+}
+
+/** Removes a partial and its journal; absent is success. */
+export async function dropPartial(place: PartialFolder, path: string): Promise<void> {
+  active.delete(path);
+  for (const name of [path, `${path}.journal`]) {
+    try {
+      await place.calls.unlink(name);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** Removes the folders that are empty. Those that hold something resumable stay for the next run. */
+export async function closeFolders(): Promise<void> {
+  const known = [...folders.values()];
+  folders.clear();
+  for (const { folder } of known) await fs.promises.rmdir(folder).catch(() => undefined);
+}
+
+/** After an ENOENT: another process removed the folder because it was empty just then. */
+export function forgetFolder(place: PartialFolder): void {
+  folders.delete(place.directory);
+}

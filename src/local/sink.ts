@@ -1,0 +1,183 @@
+import { constants } from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import type { Bytes, PartialWrite, Staged, WriteCall } from '../protocol.ts';
+import { giveBack } from '../slabs.ts';
+import { syncDirectory } from './directory-sync.ts';
+import { freeBytes, syncFile, writeAt } from './disk.ts';
+import {
+  claimPartial,
+  dropPartial,
+  forgetFolder,
+  keepPartial,
+  newPartial,
+  type PartialFolder,
+  partialFolder,
+  releasePartial,
+} from './partials.ts';
+import { openSource } from './source.ts';
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+
+/** Files below this are not asked about free space: the answer costs more than the failed write. */
+const SPACE_CHECK_BYTES = 1024 * 1024;
+
+/** What stands under the final name, as far as a write cares: its permission bits when it is a file. */
+export async function inspectDestination(place: PartialFolder, path: string): Promise<number | undefined> {
+  try {
+    const stat = await place.calls.lstat(path);
+    if (stat.isDirectory()) {
+      throw new TransferError('already-exists', `write \`${path}\`: expected a file name, got a directory`);
+    }
+    return stat.isFile() ? Number(stat.mode & 0o777n) : undefined;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** What a dead writer, or an earlier attempt, left under this key; claimed for this process. */
+export async function claimWrite(path: string, key: string): Promise<PartialWrite | undefined> {
+  try {
+    const place = await partialFolder(dirname(path));
+    const claimed = await claimPartial(place, key);
+    if (claimed === undefined) return undefined;
+    const { size } = await place.calls.lstat(claimed);
+    return {
+      ranges: [{ start: 0, end: Number(size) }],
+      handle: claimed,
+      release: async (keep) => (keep ? keepPartial(place, key, claimed) : dropPartial(place, claimed)),
+    };
+  } catch (error) {
+    throw toTransferError(error, `write \`${path}\``);
+  }
+}
+
+/** Writes every byte to a partial beside `path`; the name changes only on commit. */
+export async function writeStaged(path: string, bytes: Bytes, call: WriteCall): Promise<Staged> {
+  const doing = `write \`${path}\``;
+  let opened: OpenPartial | undefined;
+  try {
+    const place = await partialFolder(dirname(path));
+    const oldMode = await inspectDestination(place, path);
+    const start = call.resume?.ranges[0]?.end ?? 0;
+    if (call.size !== undefined) requireSpace(place.directory, call.size - start, doing);
+    opened = await openPartial(place, path, call, oldMode);
+    call.onPartial?.(opened.partial);
+    if (call.resume) await place.calls.ftruncate(opened.fd, start);
+    const size = await writeBytes(opened, bytes, start, call);
+    if (call.size !== undefined && size !== call.size) {
+      throw new TransferError('size-mismatch', `${doing}: expected ${call.size} bytes, got ${size}`);
+    }
+    return stagedFile(opened, path, size, call);
+  } catch (error) {
+    // What came so far stays when there is a journal to prove it by; the journal's owner decides on the next try.
+    if (opened) await closeAfterFailure(opened, call);
+    throw toTransferError(error, doing);
+  }
+}
+
+export interface OpenPartial {
+  readonly place: PartialFolder;
+  readonly partial: string;
+  readonly fd: number;
+}
+
+async function openPartial(
+  place: PartialFolder,
+  path: string,
+  call: WriteCall,
+  oldMode?: number,
+): Promise<OpenPartial> {
+  const flags = O_RDWR | O_NOFOLLOW | (call.resume ? 0 : O_CREAT | O_EXCL);
+  const mode = oldMode ?? (call.mode ?? 0o666) & 0o777;
+  for (let tries = 1; ; tries += 1) {
+    const partial = call.resume?.handle ?? newPartial(place, call.key);
+    try {
+      const fd = await place.calls.open(partial, flags, mode);
+      // The umask applies to new files only; one that replaces another keeps that one's permissions.
+      if (oldMode !== undefined) await place.calls.fchmod(fd, oldMode);
+      return { place, partial, fd };
+    } catch (error) {
+      releasePartial(partial);
+      if (errnoOf(error) !== 'ENOENT' || tries === 3 || call.resume) throw error;
+      forgetFolder(place);
+      place = await partialFolder(dirname(path));
+    }
+  }
+}
+
+async function writeBytes(file: OpenPartial, bytes: Bytes, start: number, call: WriteCall): Promise<number> {
+  let at = start;
+  for await (const chunk of bytes) {
+    if (call.size !== undefined && at + chunk.length > call.size) {
+      throw new TransferError('size-mismatch', `expected ${call.size} bytes, got more`);
+    }
+    await writeAt(file.fd, chunk, at, file.place.kind);
+    at += chunk.length;
+    giveBack(chunk);
+  }
+  return at;
+}
+
+function requireSpace(directory: string, bytes: number, doing: string): void {
+  if (bytes < SPACE_CHECK_BYTES) return;
+  const free = freeBytes(directory);
+  if (free === undefined || free >= bytes) return;
+  throw new TransferError('no-space', `${doing}: needs ${bytes} bytes, ${free} are free in \`${directory}\``);
+}
+
+async function closeAfterFailure(file: OpenPartial, call: WriteCall): Promise<void> {
+  await file.place.calls.close(file.fd);
+  if (call.onPartial) keepPartial(file.place, call.key, file.partial);
+  else await dropPartial(file.place, file.partial);
+}
+
+function stagedFile(file: OpenPartial, path: string, size: number, call: WriteCall): Staged {
+  const { place, partial, fd } = file;
+  return {
+    read: (read) => openSource(partial, read),
+    commit: async () => {
+      try {
+        if (call.modified) await place.calls.futimes(fd, call.modified.getTime() / 1000);
+        await syncFile(fd, place.kind);
+        await publish(file, path);
+        return { size, digests: [] };
+      } catch (error) {
+        await dropPartial(place, partial);
+        throw toTransferError(error, `write \`${path}\``);
+      } finally {
+        await place.calls.close(fd);
+      }
+    },
+    abort: async (options) => {
+      await place.calls.close(fd);
+      if (options?.keep) keepPartial(place, call.key, partial);
+      else await dropPartial(place, partial);
+    },
+  };
+}
+
+/**
+ * Gives a finished, synced partial its final name, durably. A rename over NFS whose answer was lost reports ENOENT when
+ * the client repeats it, although it was done: the final name then has the partial's inode (L8).
+ */
+export async function publish(file: OpenPartial, path: string): Promise<void> {
+  const { place, partial, fd } = file;
+  try {
+    await place.calls.rename(partial, path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || !(await isAt(file, fd, path))) throw error;
+  }
+  releasePartial(partial);
+  await syncDirectory(dirname(path), place.kind);
+}
+
+async function isAt(file: OpenPartial, fd: number, path: string): Promise<boolean> {
+  try {
+    const [ours, there] = [await file.place.calls.fstat(fd), await file.place.calls.lstat(path)];
+    return ours.ino === there.ino && ours.dev === there.dev;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,65 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, toTransferError } from '../errors.ts';
+import type { Entry, ListCall, RemoveCall } from '../protocol.ts';
+import { isPartialFolder } from './partials.ts';
+import { statOf } from './source.ts';
+
+/**
+ * What is below `directory`, parents before their members, names in byte order. Links to files count as files; links to
+ * directories are told as `symlink` and not entered, so that no listing leaves its tree or runs in a circle.
+ */
+export async function* listTree(directory: string, call: ListCall): AsyncGenerator<Entry> {
+  yield* listBelow(directory, '', call);
+}
+
+async function* listBelow(root: string, below: string, call: ListCall): AsyncGenerator<Entry> {
+  for (const raw of await readNames(join(root, below))) {
+    if (call.signal.aborted) return;
+    const name = raw.toString('utf8');
+    const relative = below === '' ? name : `${below}/${name}`;
+    if (!Buffer.from(name, 'utf8').equals(raw)) {
+      const shown = JSON.stringify(raw.toString('latin1'));
+      yield { name: relative, stat: { type: 'other' }, problem: `${shown}: the name is not UTF-8` };
+      continue;
+    }
+    if (isPartialFolder(name)) continue;
+    const stat = await statEntry(join(root, relative));
+    if (!stat) continue;
+    yield { name: relative, stat };
+    if (call.recursive && stat.type === 'directory') yield* listBelow(root, relative, call);
+  }
+}
+
+async function readNames(directory: string): Promise<Buffer[]> {
+  try {
+    const names = await fs.promises.readdir(directory, { encoding: 'buffer' });
+    return names.sort(Buffer.compare);
+  } catch (error) {
+    throw toTransferError(error, `list \`${directory}\``);
+  }
+}
+
+async function statEntry(path: string): Promise<Entry['stat'] | undefined> {
+  try {
+    const own = await fs.promises.lstat(path, { bigint: true });
+    if (!own.isSymbolicLink()) return statOf(own);
+    const target = await fs.promises.stat(path, { bigint: true }).catch(() => undefined);
+    return target?.isFile() ? statOf(target) : statOf(own);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw toTransferError(error, `list \`${path}\``);
+  }
+}
+
+/** Removes a file, a link (never what it points to) or an empty directory; with `recursive` a whole tree. Absent is success. */
+export async function removeTree(path: string, call: RemoveCall): Promise<void> {
+  try {
+    const stat = await fs.promises.lstat(path);
+    if (!stat.isDirectory()) await fs.promises.unlink(path);
+    else if (call.recursive) await fs.promises.rm(path, { recursive: true, force: true });
+    else await fs.promises.rmdir(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw toTransferError(error, `remove \`${path}\``);
+  }
+}

@@ -1,0 +1,21 @@
+import type { Protocol } from './protocol.ts';
+
+/** Scheme → the protocol's module, loaded on first use. */
+const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
+  file: () => import('../protocols/file.ts'),
+  symlink: () => import('../protocols/symlink.ts'),
+  moveto: () => import('../protocols/moveto.ts'),
+  stdio: () => import('../protocols/stdio.ts'),
+  http: () => import('../protocols/http.ts'),
+  https: () => import('../protocols/http.ts'),
+};
+
+/** Schemes that can be opened here. */
+export function knownSchemes(): readonly string[] {
+  return Object.keys(PROTOCOLS).filter((scheme) => scheme !== 'stdio');
+}
+
+/** The protocol for `scheme`; undefined for one that is not spoken here. */
+export async function loadProtocol(scheme: string): Promise<Protocol | undefined> {
+  return Object.hasOwn(PROTOCOLS, scheme) ? PROTOCOLS[scheme]?.() : undefined;
+}

@@ -1,0 +1,128 @@
+import { TransferError } from './errors.ts';
+import type { Hasher } from './integrity/hasher.ts';
+import type { PrefixDigest } from './integrity/prefix.ts';
+import type { Bytes, Endpoint, Source } from './protocol.ts';
+
+/** A resume that gains less than this counts as none. */
+const GAIN_BYTES = 1024 * 1024;
+/** Resumes without gain, in a row, that end the attempt. */
+const FRUITLESS = 5;
+
+/** Codes after which the same bytes may still come from the same place. */
+const BROKEN_OFF = new Set(['unavailable', 'stalled', 'timed-out', 'rate-limited']);
+
+export interface ResumeOptions {
+  readonly from: Endpoint;
+  readonly path: string;
+  /** Offset of the first byte that `source` yields. */
+  readonly start: number;
+  readonly fresh?: boolean;
+  readonly signal: AbortSignal;
+  readonly onResume: (offset: number, why: string) => void;
+}
+
+/**
+ * The bytes of `source`, going on by range and version where a read breaks off. A source without a version is not
+ * resumed: nothing would prove that the rest belongs to the same content.
+ */
+export async function* resume(source: Source, options: ResumeOptions): AsyncGenerator<Uint8Array> {
+  let at = options.start;
+  let bytes = source.bytes;
+  for (let fruitless = 0; ; ) {
+    const began = at;
+    try {
+      for await (const chunk of bytes) {
+        at += chunk.length;
+        yield chunk;
+      }
+      return;
+    } catch (error) {
+      if (!(error instanceof TransferError) || !BROKEN_OFF.has(error.code)) throw error;
+      if (source.version === undefined || options.signal.aborted || at === source.size) throw error;
+      fruitless = at - began >= GAIN_BYTES ? 0 : fruitless + 1;
+      if (fruitless >= FRUITLESS) throw error;
+      bytes = await reopen(error);
+    }
+  }
+
+  async function reopen(broken: TransferError): Promise<Bytes> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const again = await options.from.read(options.path, {
+          signal: options.signal,
+          range: { start: at },
+          ...(source.version === undefined ? {} : { version: source.version }),
+          ...(options.fresh ? { fresh: true } : {}),
+        });
+        options.onResume(at, broken.message);
+        return again.bytes;
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error;
+        // A server that cannot go on leaves the attempt with what broke it; the next one starts over.
+        if (error.code === 'range-ignored') throw broken;
+        if (!BROKEN_OFF.has(error.code) || error.retryAfter !== undefined || tries >= FRUITLESS) throw error;
+      }
+    }
+  }
+}
+
+/** Feeds every byte to the hasher, and tells the digest of the prefix each time `blockBytes` more have passed. */
+export async function* hash(
+  bytes: Bytes,
+  hasher: Hasher,
+  blocks?: {
+    readonly start: number;
+    readonly blockBytes: number;
+    readonly onBlock: (block: PrefixDigest) => void;
+  },
+): AsyncGenerator<Uint8Array> {
+  let at = blocks?.start ?? 0;
+  for await (const chunk of bytes) {
+    let from = 0;
+    while (
+      blocks &&
+      Math.floor(at / blocks.blockBytes) !== Math.floor((at + chunk.length - from) / blocks.blockBytes)
+    ) {
+      const end = (Math.floor(at / blocks.blockBytes) + 1) * blocks.blockBytes;
+      const to = from + end - at;
+      await hasher.update(chunk.subarray(from, to));
+      // Not awaited: the answer comes behind the bytes, and the stream need not wait for it.
+      hasher.prefix().then(
+        (sha256) => blocks.onBlock({ end, sha256 }),
+        () => undefined,
+      );
+      from = to;
+      at = end;
+    }
+    const wait = hasher.update(from === 0 ? chunk : chunk.subarray(from));
+    if (wait) await wait;
+    at += chunk.length - from;
+    yield chunk;
+  }
+}
+
+/** Counts what passes. */
+export async function* meter(bytes: Bytes, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    count(chunk.length);
+    yield chunk;
+  }
+}
+
+/** Holds each chunk back until the limiter has room for it. */
+export async function* throttle(
+  bytes: Bytes,
+  take: (bytes: number, signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    await take(chunk.length, signal);
+    yield chunk;
+  }
+}
+
+/** Appends text that does not belong there: what `PEGASUS_TRANSFER_ERROR_RATE` asks for to test verification. */
+export async function* fault(bytes: Bytes, text: string): AsyncGenerator<Uint8Array> {
+  yield* bytes;
+  yield Buffer.from(text);
+}

@@ -1,0 +1,422 @@
+import { TransferError } from './errors.ts';
+import { createHasher, type Hasher, NO_HASHER } from './integrity/hasher.ts';
+import type { PrefixDigest } from './integrity/prefix.ts';
+import {
+  type Grading,
+  gradeDestination,
+  gradeSource,
+  requireDigests,
+  wantedAlgorithms,
+} from './integrity/verification.ts';
+import { BLOCK_BYTES, JOURNAL_BYTES, type Journal, openJournal, readJournal } from './journal.ts';
+import type { Verification } from './outcome.ts';
+import type {
+  Algorithm,
+  Bytes,
+  Digest,
+  Endpoint,
+  PartialWrite,
+  RetryUnit,
+  Source,
+  Staged,
+  Stored,
+  WriteCall,
+} from './protocol.ts';
+import { giveBack } from './slabs.ts';
+import { fault, hash, meter, resume, throttle } from './stages.ts';
+
+/** One side of a transfer. */
+export interface Side {
+  readonly endpoint: Endpoint;
+  readonly path: string;
+  /** For messages and the journal; no secrets. */
+  readonly name: string;
+}
+
+/** What one stream is to do, and what the engine lends it. */
+export interface StreamCall {
+  readonly from: Side;
+  readonly to: Side;
+  /** Names the partial; made from the destination. */
+  readonly key: string;
+  readonly algorithms: readonly Algorithm[];
+  readonly expected: readonly Digest[];
+  readonly size?: number;
+  /** Read the stored bytes back before (where possible) or after they are visible. */
+  readonly verifyWritten: boolean;
+  /** Past caches and proxies. */
+  readonly fresh: boolean;
+  readonly preserve: boolean;
+  /** Text to append behind the verified bytes, when a fault is to be put in. */
+  readonly fault?: string;
+  readonly signal: AbortSignal;
+  readonly retry: RetryUnit;
+  readonly limiter?: (bytes: number, signal: AbortSignal) => Promise<void>;
+  /** Waits for room in the memory budget; resolves with what gives it back. */
+  readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
+  readonly onSize: (bytes: number) => void;
+  readonly onProgress: (bytes: number) => void;
+  readonly onResume: (offset: number, why: string) => void;
+  readonly onStartOver: (why: string) => void;
+  /** The bytes are visible under their name. A failure after this is one of content that could be seen. */
+  readonly onVisible: () => void;
+}
+
+export interface StreamResult {
+  readonly bytes: number;
+  readonly resumedFrom: number;
+  readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly source: Verification;
+  readonly destination: Verification;
+  readonly notes: readonly string[];
+}
+
+/** A source opened where the transfer goes on, with a hasher that knows everything before. */
+interface Opened {
+  readonly source: Source;
+  readonly hasher: Hasher;
+  readonly start: number;
+  readonly claim?: PartialWrite;
+  readonly blocks: readonly PrefixDigest[];
+  readonly algorithms: readonly Algorithm[];
+}
+
+/**
+ * Moves one file from one endpoint to another: read, stages, write, check, read back where asked, commit, compare.
+ * Nothing is visible under the destination's name before everything that can be compared was found equal; a failure
+ * leaves what was there before, and a partial only where a journal can prove it.
+ */
+export async function stream(call: StreamCall): Promise<StreamResult> {
+  const opened = await open(call);
+  let counted = 0;
+  const count = (bytes: number) => {
+    counted += bytes;
+    call.onProgress(bytes);
+  };
+  try {
+    if (opened.source.size !== undefined) call.onSize(opened.source.size);
+    if (opened.start > 0) count(opened.start);
+    const giveMemory = await call.lend(opened.source.size, call.signal);
+    try {
+      return await pump(call, opened, count);
+    } finally {
+      giveMemory();
+    }
+  } catch (error) {
+    if (counted > 0) call.onProgress(-counted);
+    throw error;
+  } finally {
+    opened.hasher.close();
+    await opened.source.discard?.();
+  }
+}
+
+async function open(call: StreamCall): Promise<Opened> {
+  const claim = await call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
+  if (claim) {
+    const resumed = await openBehind(call, claim);
+    if (resumed) return resumed;
+    await claim.release(false);
+  }
+  const source = await call.from.endpoint.read(call.from.path, {
+    signal: call.signal,
+    ...(call.fresh ? { fresh: true } : {}),
+  });
+  try {
+    refuseWrongSize(call, source.size);
+    const algorithms = wantedAlgorithms({
+      asked: call.algorithms,
+      expected: call.expected,
+      source,
+      destination: call.to.endpoint.digestsOnWrite ?? [],
+      journaled: isJournaled(call, source),
+    });
+    const hasher = algorithms.length === 0 ? NO_HASHER : await createHasher(algorithms, source.size);
+    return { source, hasher, start: 0, blocks: [], algorithms };
+  } catch (error) {
+    await source.discard?.();
+    throw error;
+  }
+}
+
+/** Goes on behind what an earlier try left, when its journal says it is of this source and its bytes prove it. */
+async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened | undefined> {
+  const journal = readJournal(claim.handle);
+  if (!journal || journal.blocks.length === 0) return undefined;
+  const { header } = journal;
+  if (header.source !== call.from.name) {
+    call.onStartOver('the interrupted transfer was from another source');
+    return undefined;
+  }
+  // At least one byte is read again, so that the source's version is checked in any case.
+  const blocks = journal.blocks.filter((block) => block.end < (header.size ?? Number.POSITIVE_INFINITY));
+  const algorithms = [
+    ...new Set([...header.algorithms, ...call.algorithms, ...call.expected.map((d) => d.algorithm)]),
+  ];
+  const hasher = await createHasher(algorithms, undefined);
+  try {
+    const start = await hasher.resumeFrom(claim.handle, blocks);
+    if (start === 0) {
+      hasher.close();
+      call.onStartOver('nothing of the interrupted transfer could be proven');
+      return undefined;
+    }
+    const source = await readFrom(call, header.version, start);
+    if (source && source.version === header.version) {
+      refuseWrongSize(call, source.size);
+      call.onResume(start, 'an interrupted run left it');
+      return {
+        source,
+        hasher,
+        start,
+        claim,
+        blocks: blocks.filter((block) => block.end <= start),
+        algorithms,
+      };
+    }
+    await source?.discard?.();
+    hasher.close();
+    call.onStartOver('the source changed since the interrupted transfer');
+    return undefined;
+  } catch (error) {
+    hasher.close();
+    await claim.release(true);
+    throw error;
+  }
+}
+
+async function readFrom(call: StreamCall, version: string, start: number): Promise<Source | undefined> {
+  try {
+    return await call.from.endpoint.read(call.from.path, {
+      signal: call.signal,
+      version,
+      range: { start },
+      ...(call.fresh ? { fresh: true } : {}),
+    });
+  } catch (error) {
+    const code = error instanceof TransferError ? error.code : undefined;
+    if (code === 'changed' || code === 'range-ignored') return undefined;
+    throw error;
+  }
+}
+
+function refuseWrongSize(call: StreamCall, size: number | undefined): void {
+  if (call.size === undefined || size === undefined || call.size === size) return;
+  throw new TransferError(
+    'size-mismatch',
+    `read \`${call.from.name}\`: expected ${call.size} bytes, it has ${size}`,
+  );
+}
+
+function isJournaled(call: StreamCall, source: Source): boolean {
+  return (
+    call.to.endpoint.isLocal === true &&
+    call.to.endpoint.partial !== undefined &&
+    source.version !== undefined &&
+    (source.size === undefined || source.size >= JOURNAL_BYTES)
+  );
+}
+
+async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {
+  const { source, hasher, start } = opened;
+  const write = call.to.endpoint.write;
+  if (!write)
+    throw new TransferError('unsupported', `write \`${call.to.name}\`: this protocol cannot be written to`);
+  const keeps = isJournaled(call, source);
+  let journal: Journal | undefined;
+  let staged: Staged | undefined;
+  let received = start;
+  const bytes = stages(
+    call,
+    opened,
+    (n) => {
+      received += n;
+      count(n);
+    },
+    (block) => journal?.add(block),
+  );
+  try {
+    staged = await write(call.to.path, bytes, {
+      ...writeOptions(call, opened),
+      ...(keeps
+        ? {
+            onPartial: (handle: string) => {
+              journal = openJournal(handle, headerOf(call, opened), opened.blocks);
+            },
+          }
+        : {}),
+    });
+    const digests = await hasher.digests();
+    const grading = await check(call, opened, received, digests);
+    if (call.verifyWritten && staged.read) await readBack(call, staged, digests);
+    const stored = await staged.commit(call.signal);
+    staged = undefined;
+    call.onVisible();
+    journal?.remove();
+    return await conclude(call, opened, received, digests, grading, stored);
+  } catch (error) {
+    journal?.close();
+    await staged?.abort({ keep: keeps && !isProvenWrong(error) });
+    throw error;
+  }
+}
+
+/** A partial whose whole content was found wrong is of no use to the next try. */
+function isProvenWrong(error: unknown): boolean {
+  return (
+    error instanceof TransferError &&
+    (error.code === 'digest-mismatch' || error.code === 'size-mismatch' || error.code === 'changed')
+  );
+}
+
+function headerOf(call: StreamCall, opened: Opened) {
+  const { size, version } = opened.source;
+  return {
+    source: call.from.name,
+    version: version ?? '',
+    algorithms: opened.algorithms,
+    ...(size === undefined ? {} : { size }),
+  };
+}
+
+function stages(
+  call: StreamCall,
+  opened: Opened,
+  count: (bytes: number) => void,
+  onBlock: (block: PrefixDigest) => void,
+): Bytes {
+  const { source, hasher, start, algorithms } = opened;
+  let bytes: Bytes = source.bytes;
+  if (source.version !== undefined) {
+    const { endpoint: from, path } = call.from;
+    const { fresh, signal, onResume } = call;
+    bytes = resume(source, { from, path, start, fresh, signal, onResume });
+  }
+  if (algorithms.length > 0) {
+    const blocks = isJournaled(call, source) ? { start, blockBytes: BLOCK_BYTES, onBlock } : undefined;
+    bytes = hash(bytes, hasher, blocks);
+  }
+  bytes = meter(bytes, count);
+  if (call.limiter) bytes = throttle(bytes, call.limiter, call.signal);
+  return call.fault === undefined ? bytes : fault(bytes, call.fault);
+}
+
+function writeOptions(call: StreamCall, opened: Opened): WriteCall {
+  const { source, claim } = opened;
+  return {
+    key: call.key,
+    signal: call.signal,
+    retry: call.retry,
+    expected: call.expected,
+    ...(source.size === undefined || call.fault !== undefined ? {} : { size: source.size }),
+    ...(source.mode === undefined ? {} : { mode: source.mode }),
+    ...(call.preserve && source.modified ? { modified: source.modified } : {}),
+    ...(claim ? { resume: { ...claim, ranges: [{ start: 0, end: opened.start }] } } : {}),
+  };
+}
+
+/** Everything that can be compared before the bytes are visible. */
+async function check(
+  call: StreamCall,
+  opened: Opened,
+  received: number,
+  digests: ReadonlyMap<Algorithm, string>,
+): Promise<Grading> {
+  const { source } = opened;
+  const doing = `read \`${call.from.name}\``;
+  if (source.size !== undefined && received !== source.size) {
+    throw new TransferError('size-mismatch', `${doing}: expected ${source.size} bytes, got ${received}`);
+  }
+  if (call.size !== undefined && received !== call.size) {
+    throw new TransferError('size-mismatch', `${doing}: expected ${call.size} bytes, got ${received}`);
+  }
+  await source.confirm?.();
+  const trailer = (await source.trailer?.()) ?? [];
+  return requireDigests({
+    doing,
+    ours: digests,
+    expected: call.expected,
+    source,
+    trailer,
+    resumed: opened.start > 0,
+  });
+}
+
+/** Reads the staged bytes again and compares them with what was sent. */
+async function readBack(
+  call: StreamCall,
+  staged: Staged,
+  sent: ReadonlyMap<Algorithm, string>,
+): Promise<void> {
+  const source = await staged.read?.({ signal: call.signal });
+  if (source) await compareStored(call, source, sent);
+}
+
+async function compareStored(
+  call: StreamCall,
+  source: Source,
+  sent: ReadonlyMap<Algorithm, string>,
+): Promise<void> {
+  const [algorithm, value] = [...sent][0] ?? [];
+  if (algorithm === undefined) return source.discard?.();
+  const hasher = await createHasher([algorithm], source.size);
+  try {
+    for await (const chunk of source.bytes) {
+      const wait = hasher.update(chunk);
+      if (wait) await wait;
+      giveBack(chunk);
+    }
+    const stored = (await hasher.digests()).get(algorithm);
+    if (stored === value) return;
+    throw new TransferError(
+      'digest-mismatch',
+      `read back \`${call.to.name}\`: expected ${algorithm} ${value}, got ${stored}`,
+    );
+  } finally {
+    hasher.close();
+  }
+}
+
+async function conclude(
+  call: StreamCall,
+  opened: Opened,
+  bytes: number,
+  digests: ReadonlyMap<Algorithm, string>,
+  grading: Grading,
+  stored: Stored,
+): Promise<StreamResult> {
+  const isLocal = call.to.endpoint.isLocal === true;
+  try {
+    let confirmed = call.verifyWritten && digests.size > 0;
+    if (confirmed && !isLocal) confirmed = await readStored(call, digests);
+    const sides = {
+      name: call.to.name,
+      isLocal,
+      bytes,
+      ours: digests,
+      expected: call.expected,
+      stored,
+      confirmed,
+    };
+    return {
+      bytes,
+      resumedFrom: opened.start,
+      digests,
+      source: gradeSource(grading, opened.source.size !== undefined),
+      destination: gradeDestination(sides),
+      notes: [],
+    };
+  } catch (error) {
+    if (!isLocal && isProvenWrong(error))
+      await call.to.endpoint.remove?.(call.to.path, { signal: call.signal });
+    throw error;
+  }
+}
+
+/** For services that show bytes only once they are committed. */
+async function readStored(call: StreamCall, digests: ReadonlyMap<Algorithm, string>): Promise<boolean> {
+  const { endpoint, path } = call.to;
+  if (endpoint.service === 'stdio') return false;
+  await compareStored(call, await endpoint.read(path, { signal: call.signal, fresh: true }), digests);
+  return true;
+}
