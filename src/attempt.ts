@@ -38,7 +38,7 @@ export interface AttemptOptions {
 
 export type AttemptEvents = Pick<
   StreamCall,
-  'onSize' | 'onProgress' | 'onResume' | 'onStartOver' | 'onVisible'
+  'onSize' | 'onProgress' | 'onResume' | 'onContinue' | 'onStartOver' | 'onVisible'
 >;
 
 export interface AttemptCall {

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import type { Clock } from './clock.ts';
 import { type ErrorCode, TransferError } from './errors.ts';
 import { backOffSeconds } from './layers.ts';
@@ -127,16 +128,16 @@ function wake(state: HostState): void {
 
 function turn(state: HostState, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => {
+    const canceled = () => reject(new TransferError('canceled', 'wait for the host: canceled'));
+    if (signal.aborted) return canceled();
+    const forget = onAbort(signal, () => {
       state.waiting.splice(state.waiting.indexOf(go), 1);
-      reject(new TransferError('canceled', 'wait for the host: canceled'));
-    };
+      canceled();
+    });
     const go = () => {
-      signal.removeEventListener('abort', onAbort);
+      forget();
       resolve();
     };
-    if (signal.aborted) return onAbort();
     state.waiting.push(go);
-    signal.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { TransferError } from './errors.ts';
 
 /** Time as the engine sees it. Tests give a virtual one. Monotonic: stepping the machine's clock changes nothing (L12). */
@@ -16,15 +17,18 @@ export const systemClock: Clock = {
   epoch: () => Date.now(),
   sleep: (milliseconds, signal) =>
     new Promise((resolve, reject) => {
-      const onAbort = () => {
-        clearTimeout(timer);
-        reject(new TransferError('canceled', 'wait: canceled'));
-      };
-      if (signal.aborted) return onAbort();
+      if (signal.aborted) return reject(canceled());
       const timer = setTimeout(() => {
-        signal.removeEventListener('abort', onAbort);
+        forget();
         resolve();
       }, milliseconds);
-      signal.addEventListener('abort', onAbort, { once: true });
+      const forget = onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(canceled());
+      });
     }),
 };
+
+function canceled(): TransferError {
+  return new TransferError('canceled', 'wait: canceled');
+}

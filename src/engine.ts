@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type AttemptOptions, type AttemptTools, routeOf } from './attempt.ts';
 import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -72,6 +73,8 @@ export async function run(
   tools: RunTools,
   signal: AbortSignal,
 ): Promise<RunSummary> {
+  // Everything in flight listens to it: that many listeners are no leak.
+  setMaxListeners(0, signal);
   const clock = tools.clock ?? systemClock;
   const began = clock.now();
   const counts = { done: 0, failed: 0, unsupported: 0, skipped: 0, canceled: 0 };

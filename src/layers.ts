@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import type { Clock } from './clock.ts';
 import { TransferError } from './errors.ts';
 import type { Permits } from './permits.ts';
@@ -37,17 +38,15 @@ export function limit<W extends Work, R>(permits: Permits): Layer<W, R> {
 export function timeout<W extends Work, R>(seconds: number): Layer<W, R> {
   return async (work, next) => {
     const controller = new AbortController();
-    const onAbort = () => controller.abort(work.signal.reason);
     const timer = setTimeout(() => controller.abort(expired(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1));
-    work.signal.addEventListener('abort', onAbort, { once: true });
-    if (work.signal.aborted) onAbort();
+    const forget = onAbort(work.signal, () => controller.abort(work.signal.reason));
     try {
       return await next({ ...work, signal: controller.signal });
     } catch (error) {
       throw controller.signal.aborted && !work.signal.aborted ? expired(seconds) : error;
     } finally {
       clearTimeout(timer);
-      work.signal.removeEventListener('abort', onAbort);
+      forget();
     }
   };
 }

@@ -111,7 +111,7 @@ function safeDecode(text: string): string {
 }
 
 const URL_SHAPE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
-const PLAIN_SHAPE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/]*)(.*)()()$/s;
+const PLAIN_SHAPE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/([^/]*)(.*)$/s;
 const HOST_SHAPE = /^(\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\]|[\p{L}\p{N}\p{M}_.-]*)(?::(\d*))?$/u;
 const IMAGE_SHAPE = /^[\p{L}\p{N}_.-]*(?::[\w.-]+)?(?:@\w+:[0-9A-Fa-f]+)?$/u;
 const CONTROL = /[\x00-\x1f\x7f]/;
@@ -186,7 +186,7 @@ function expand(text: string, env: ParseOptions['env']): string {
 
 function parseRemote(shape: RegExpExecArray, scheme: string, options: ParseOptions): ParsedUrl {
   const [, authorityText = '', givenPath = '', givenQuery, fragment = ''] = shape;
-  if (fragment !== '' && HOST_SCHEMES.has(scheme)) {
+  if (fragment !== '' && (HOST_SCHEMES.has(scheme) || fragment.includes('?'))) {
     throw invalid(
       `expected a URL without a fragment, got \`${maskUrl(fragment)}\``,
       'a `#` that belongs to a name is written `%23`',

@@ -85,7 +85,10 @@ export type Event =
   | { readonly type: 'item-size'; readonly index: number; readonly bytes: number }
   /** `bytes` more were stored (negative when an attempt starts over). */
   | { readonly type: 'progress'; readonly index: number; readonly bytes: number }
+  /** An attempt goes on behind the bytes that an earlier one left; `progress` does not tell those again. */
   | { readonly type: 'resumed'; readonly index: number; readonly from: number; readonly why: string }
+  /** A read that broke off goes on inside its attempt. */
+  | { readonly type: 'continued'; readonly index: number; readonly at: number; readonly why: string }
   | { readonly type: 'started-over'; readonly index: number; readonly why: string }
   | { readonly type: 'attempt-ended'; readonly index: number; readonly attempt: Attempt }
   | {

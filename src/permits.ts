@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 import { TransferError } from './errors.ts';
 
 /** What one attempt needs, all at once: a slot of the run, and one at each host. */
@@ -74,19 +75,18 @@ export function createPermits(limits: { readonly threads: number; readonly perHo
         if (signal.aborted) return reject(canceled());
         const queue = queues.get(key) ?? [];
         queues.set(key, queue);
-        const onAbort = () => {
+        const forget = onAbort(signal, () => {
           const at = queue.indexOf(entry);
           if (at >= 0) queue.splice(at, 1);
           if (queue.length === 0 && queues.get(key) === queue) queues.delete(key);
           reject(canceled());
-        };
+        });
         const grant = () => {
-          signal.removeEventListener('abort', onAbort);
+          forget();
           resolve(releaser(unique));
         };
         const entry = { order: order++, waiting: { hosts: unique, grant } };
         queue.push(entry);
-        signal.addEventListener('abort', onAbort, { once: true });
       });
     },
   };
@@ -124,19 +124,18 @@ export function createBudget(total: number): {
       }
       return new Promise((resolve, reject) => {
         if (signal.aborted) return reject(canceled());
-        const onAbort = () => {
+        const forget = onAbort(signal, () => {
           queue.splice(queue.indexOf(entry), 1);
           reject(canceled());
-        };
+        });
         const entry = {
           bytes,
           grant: () => {
-            signal.removeEventListener('abort', onAbort);
+            forget();
             resolve(giver(bytes));
           },
         };
         queue.push(entry);
-        signal.addEventListener('abort', onAbort, { once: true });
       });
     },
   };

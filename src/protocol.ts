@@ -39,6 +39,8 @@ export interface Source extends Stat {
   readonly bytes: Bytes;
   /** Digests that the sender declared for exactly this response (not for the stored object). */
   readonly wire?: readonly Digest[];
+  /** Something about this read that the user should know, one sentence. */
+  readonly note?: string;
   /** Resolves after the body: digests that came behind it. Rejects when the sender says there that the transfer failed. */
   trailer?(): Promise<readonly Digest[]>;
   /** Rejects with `changed` when the content differs from what was promised when the read began. Asked after the last byte. */

@@ -18,7 +18,7 @@ export interface ResumeOptions {
   readonly start: number;
   readonly fresh?: boolean;
   readonly signal: AbortSignal;
-  readonly onResume: (offset: number, why: string) => void;
+  readonly onContinue: (offset: number, why: string) => void;
 }
 
 /**
@@ -35,7 +35,9 @@ export async function* resume(source: Source, options: ResumeOptions): AsyncGene
         at += chunk.length;
         yield chunk;
       }
-      return;
+      // A server may answer a range with less than was asked for (RFC 9110 §14.2).
+      if (source.size === undefined || at >= source.size) return;
+      throw new TransferError('unavailable', `read: ended after ${at} of ${source.size} bytes`);
     } catch (error) {
       if (!(error instanceof TransferError) || !BROKEN_OFF.has(error.code)) throw error;
       if (source.version === undefined || options.signal.aborted || at === source.size) throw error;
@@ -54,7 +56,8 @@ export async function* resume(source: Source, options: ResumeOptions): AsyncGene
           ...(source.version === undefined ? {} : { version: source.version }),
           ...(options.fresh ? { fresh: true } : {}),
         });
-        options.onResume(at, broken.message);
+        if (again.size !== source.size) throw await differs(again);
+        options.onContinue(at, broken.message);
         return again.bytes;
       } catch (error) {
         if (!(error instanceof TransferError)) throw error;
@@ -64,6 +67,11 @@ export async function* resume(source: Source, options: ResumeOptions): AsyncGene
       }
     }
   }
+}
+
+async function differs(again: Source): Promise<TransferError> {
+  await again.discard?.();
+  return new TransferError('changed', 'read: the size changed while it was read');
 }
 
 /** Feeds every byte to the hasher, and tells the digest of the prefix each time `blockBytes` more have passed. */

@@ -56,7 +56,10 @@ export interface StreamCall {
   readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
   readonly onSize: (bytes: number) => void;
   readonly onProgress: (bytes: number) => void;
+  /** Went on behind what an earlier attempt left; `onProgress` does not count those bytes. */
   readonly onResume: (offset: number, why: string) => void;
+  /** A read that broke off goes on. */
+  readonly onContinue: (offset: number, why: string) => void;
   readonly onStartOver: (why: string) => void;
   /** The bytes are visible under their name. A failure after this is one of content that could be seen. */
   readonly onVisible: () => void;
@@ -88,14 +91,13 @@ interface Opened {
  */
 export async function stream(call: StreamCall): Promise<StreamResult> {
   const opened = await open(call);
-  let counted = 0;
+  let counted = opened.start;
   const count = (bytes: number) => {
     counted += bytes;
     call.onProgress(bytes);
   };
   try {
     if (opened.source.size !== undefined) call.onSize(opened.source.size);
-    if (opened.start > 0) count(opened.start);
     const giveMemory = await call.lend(opened.source.size, call.signal);
     try {
       return await pump(call, opened, count);
@@ -164,7 +166,7 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
     const source = await readFrom(call, header.version, start);
     if (source && source.version === header.version) {
       refuseWrongSize(call, source.size);
-      call.onResume(start, 'an interrupted run left it');
+      call.onResume(start, 'an earlier attempt left it');
       return {
         source,
         hasher,
@@ -289,8 +291,8 @@ function stages(
   let bytes: Bytes = source.bytes;
   if (source.version !== undefined) {
     const { endpoint: from, path } = call.from;
-    const { fresh, signal, onResume } = call;
-    bytes = resume(source, { from, path, start, fresh, signal, onResume });
+    const { fresh, signal, onContinue } = call;
+    bytes = resume(source, { from, path, start, fresh, signal, onContinue });
   }
   if (algorithms.length > 0) {
     const blocks = isJournaled(call, source) ? { start, blockBytes: BLOCK_BYTES, onBlock } : undefined;
@@ -404,7 +406,7 @@ async function conclude(
       digests,
       source: gradeSource(grading, opened.source.size !== undefined),
       destination: gradeDestination(sides),
-      notes: [],
+      notes: opened.source.note === undefined ? [] : [opened.source.note],
     };
   } catch (error) {
     if (!isLocal && isProvenWrong(error))

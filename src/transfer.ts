@@ -32,6 +32,8 @@ interface Progress {
   readonly attempts: Attempt[];
   readonly notes: string[];
   wasVisible: boolean;
+  /** Bytes of the file, once somebody said. */
+  size: number;
   last: { readonly pair: Pair; readonly failure: Failure } | undefined;
 }
 
@@ -49,7 +51,7 @@ export async function runTransfer(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const began = tools.clock.now();
-  const progress: Progress = { attempts: [], notes: [], wasVisible: false, last: undefined };
+  const progress: Progress = { attempts: [], notes: [], wasVisible: false, size: 0, last: undefined };
   const tryPair = layered(step, tools, progress);
   let remaining = step.pairs;
   for (let round = 1; ; round += 1) {
@@ -197,12 +199,16 @@ async function performPair(
       fresh: work.fresh,
       signal: work.signal,
       events: {
-        onSize: (bytes) => emit({ type: 'item-size', index, bytes }),
+        onSize: (bytes) => {
+          progress.size = bytes;
+          emit({ type: 'item-size', index, bytes });
+        },
         onProgress: (bytes) => emit({ type: 'progress', index, bytes }),
         onResume: (from, why) => {
           progress.notes.push(`resumed at byte ${from}: ${why}`);
           emit({ type: 'resumed', index, from, why });
         },
+        onContinue: (at, why) => emit({ type: 'continued', index, at, why }),
         onStartOver: (why) => {
           progress.notes.push(`started over: ${why}`);
           emit({ type: 'started-over', index, why });
@@ -242,7 +248,7 @@ function record(
     destination: work.pair.destination.location,
     started: end.stamp.started,
     seconds,
-    bytes: end.result?.bytes ?? 0,
+    bytes: end.result?.bytes ?? progress.size,
     route: end.result?.route ?? 'none',
     ...(failure ? { failure } : {}),
   };

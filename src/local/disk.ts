@@ -23,18 +23,19 @@ export function diskKind(directory: string): DiskKind {
   const known = kinds.get(directory);
   if (known) return known;
   const kind = readKind(directory);
+  if (!kind) return 'network';
   if (kinds.size >= KINDS_KEPT) kinds.clear();
   kinds.set(directory, kind);
   return kind;
 }
 
-function readKind(directory: string): DiskKind {
+function readKind(directory: string): DiskKind | undefined {
   try {
     const type = fs.statfsSync(directory).type;
     if (MEMORY.has(type)) return 'memory';
     return DISK.has(type) ? 'disk' : 'network';
   } catch {
-    return 'network';
+    return undefined;
   }
 }
 

@@ -22,7 +22,7 @@ const PARTIAL_SHAPE =
   /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
 const FOLDERS_KEPT = 256;
 
-const folders = new Map<string, PartialFolder>();
+const folders = new Map<string, Promise<PartialFolder>>();
 /** Partials that a write of this process is working on. */
 const active = new Set<string>();
 let sequence = 0;
@@ -41,16 +41,16 @@ export function isPartialFolder(name: string): boolean {
 export async function partialFolder(directory: string): Promise<PartialFolder> {
   const known = folders.get(directory);
   if (known) return known;
-  const made = await openFolder(directory);
   if (folders.size >= FOLDERS_KEPT) await closeFolders();
-  folders.set(directory, made);
-  return made;
+  const opening = openFolder(directory);
+  folders.set(directory, opening);
+  opening.catch(() => folders.delete(directory));
+  return opening;
 }
 
 async function openFolder(directory: string): Promise<PartialFolder> {
-  const calls = diskCalls(nearestKind(directory));
   const folder = join(directory, partialFolderName());
-  const leftovers = new Map<string, string>();
+  const calls = diskCalls(nearestKind(directory));
   try {
     await makeFolder(folder);
   } catch (error) {
@@ -58,9 +58,15 @@ async function openFolder(directory: string): Promise<PartialFolder> {
     await calls.mkdirs(directory);
     await makeFolder(folder);
   }
-  const found: PartialFolder = { directory, folder, kind: diskKind(directory), calls, leftovers };
-  await findLeftovers(found);
-  return found;
+  const opened = {
+    directory,
+    folder,
+    kind: diskKind(directory),
+    calls,
+    leftovers: new Map<string, string>(),
+  };
+  await findLeftovers(opened);
+  return opened;
 }
 
 function nearestKind(directory: string): DiskKind {
@@ -152,9 +158,11 @@ export async function dropPartial(place: PartialFolder, path: string): Promise<v
 
 /** Removes the folders that are empty. Those that hold something resumable stay for the next run. */
 export async function closeFolders(): Promise<void> {
-  const known = [...folders.values()];
+  const known = await Promise.allSettled(folders.values());
   folders.clear();
-  for (const { folder } of known) await fs.promises.rmdir(folder).catch(() => undefined);
+  for (const one of known) {
+    if (one.status === 'fulfilled') await fs.promises.rmdir(one.value.folder).catch(() => undefined);
+  }
 }
 
 /** After an ENOENT: another process removed the folder because it was empty just then. */

@@ -1,0 +1,313 @@
+import { TransferError } from '../src/errors.ts';
+import { parseDigestFields, WANT_DIGEST } from '../src/http/digest-fields.ts';
+import { statusError } from '../src/http/status.ts';
+import type { Location } from '../src/location.ts';
+import type {
+  Bytes,
+  Context,
+  Digest,
+  Endpoint,
+  HttpResponse,
+  ReadCall,
+  Source,
+  Staged,
+  Stat,
+  Stored,
+  WriteCall,
+} from '../src/protocol.ts';
+
+/** A Last-Modified this much older than the answer cannot stand for two versions (RFC 9110 §8.8.2.2). */
+const STRONG_DATE_MS = 60_000;
+
+/** Files of an HTTP server: GET by range and validator, PUT whose last bytes are held back until commit, HEAD, DELETE. */
+export function open(location: Location, context: Context): Endpoint {
+  const origin = `${location.scheme}://${location.authority}`;
+  const { http } = context;
+  const secrets = (again?: boolean) => context.secrets(again);
+
+  return {
+    service: origin,
+
+    async stat(path, { signal }) {
+      const url = origin + path;
+      const response = await http.send({ method: 'HEAD', url, secrets, signal });
+      await response.discard();
+      if (response.status !== 200 && response.status !== 204) throw statusError(response, `stat \`${url}\``);
+      return statOf(response);
+    },
+
+    async read(path, call) {
+      const url = origin + path;
+      const response = await http.send({
+        method: 'GET',
+        url,
+        headers: rangeHeaders(call),
+        secrets,
+        signal: call.signal,
+        ...(call.fresh ? { fresh: true } : {}),
+      });
+      try {
+        const start = call.range?.start ?? 0;
+        return start > 0 || call.range?.end !== undefined
+          ? partSource(url, response, call)
+          : wholeSource(url, response, call);
+      } catch (error) {
+        await response.discard();
+        throw error;
+      }
+    },
+
+    async write(path, bytes, call) {
+      const url = origin + path;
+      const held = holdTail(bytes);
+      const answer = http.send({
+        method: 'PUT',
+        url,
+        body: held.body,
+        ...(call.size === undefined ? {} : { size: call.size }),
+        secrets,
+        signal: call.signal,
+      });
+      const early = await Promise.race([held.ready, answer]);
+      if (early) throw await refused(early, url);
+      return stagedPut({ url, path, answer, held, endpoint: this, call });
+    },
+
+    async remove(path, { signal }) {
+      const url = origin + path;
+      const response = await http.send({ method: 'DELETE', url, secrets, signal });
+      await response.discard();
+      if (response.status === 404 || response.status === 410) return;
+      if (response.status < 200 || response.status > 299) throw statusError(response, `remove \`${url}\``);
+    },
+
+    async digest(path, algorithms, { signal }) {
+      const url = origin + path;
+      const response = await http.send({ method: 'HEAD', url, headers: WANT_DIGEST, secrets, signal });
+      await response.discard();
+      if (response.status !== 200) throw statusError(response, `ask for the digest of \`${url}\``);
+      return parseDigestFields(response.headers).filter(({ algorithm }) => algorithms.includes(algorithm));
+    },
+  };
+}
+
+function statOf(response: HttpResponse): Stat {
+  const { headers } = response;
+  const size = lengthOf(headers['content-length']);
+  const version = versionOf(headers);
+  const modified = dateOf(headers['last-modified']);
+  return {
+    type: 'file',
+    ...(size === undefined ? {} : { size }),
+    ...(modified ? { modified } : {}),
+    ...(version === undefined ? {} : { version }),
+  };
+}
+
+/** A strong entity tag, or a date that is a strong validator; nothing else proves that two answers are of one version. */
+function versionOf(headers: HttpResponse['headers']): string | undefined {
+  const tag = headers.etag;
+  if (tag !== undefined) return /^"[^"]*"$/.test(tag) ? `etag ${tag}` : undefined;
+  const modified = dateOf(headers['last-modified']);
+  const date = dateOf(headers.date);
+  if (!modified || !date || date.getTime() - modified.getTime() < STRONG_DATE_MS) return undefined;
+  return `modified ${headers['last-modified']}`;
+}
+
+function dateOf(text: string | undefined): Date | undefined {
+  const time = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(time) ? undefined : new Date(time);
+}
+
+function lengthOf(text: string | undefined): number | undefined {
+  const length = text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  return length;
+}
+
+/** `If-Range` with the validator: the server answers with the whole when it has another version (RFC 9110 §13.1.5). */
+function rangeHeaders(call: ReadCall): Record<string, string> {
+  const { range, version } = call;
+  if (!range || (range.start === 0 && range.end === undefined)) return {};
+  const last = range.end === undefined ? '' : String(range.end - 1);
+  const headers: Record<string, string> = { range: `bytes=${range.start}-${last}` };
+  const validator = version?.slice(version.indexOf(' ') + 1);
+  if (validator !== undefined) headers['if-range'] = validator;
+  return headers;
+}
+
+function wholeSource(url: string, response: HttpResponse, call: ReadCall): Source {
+  if (response.status !== 200 && response.status !== 203 && response.status !== 204) {
+    throw statusError(response, `read \`${url}\``);
+  }
+  const stat = statOf(response);
+  if (call.version !== undefined && stat.version !== call.version) throw changed(url);
+  return sourceOf(url, response, stat);
+}
+
+function partSource(url: string, response: HttpResponse, call: ReadCall): Source {
+  const version = versionOf(response.headers);
+  const isOther = call.version !== undefined && version !== undefined && version !== call.version;
+  if (response.status === 412 || response.status === 416 || isOther) throw changed(url);
+  if (response.status === 200) {
+    throw new TransferError(
+      'range-ignored',
+      `read \`${url}\`: the server sends the whole instead of a range`,
+    );
+  }
+  if (response.status !== 206) throw statusError(response, `read \`${url}\``);
+  const range = contentRange(response.headers['content-range']);
+  const start = call.range?.start ?? 0;
+  const length = lengthOf(response.headers['content-length']);
+  if (!range || range.start !== start || (length !== undefined && length !== range.end - range.start)) {
+    const given = response.headers['content-range'] ?? 'none';
+    throw new TransferError(
+      'range-ignored',
+      `read \`${url}\`: expected the range from byte ${start}, got \`${given.slice(0, 80)}\``,
+    );
+  }
+  // A 206 need not repeat the validator; the server was asked to send a part only of this version.
+  const kept = version ?? call.version;
+  const { version: _, size: __, ...rest } = statOf(response);
+  const size = range.total === undefined ? {} : { size: range.total };
+  return sourceOf(url, response, { ...rest, ...size, ...(kept === undefined ? {} : { version: kept }) });
+}
+
+/** `bytes first-last/total` (RFC 9110 §14.4) as a half-open range; undefined when it makes no sense. */
+function contentRange(text: string | undefined): { start: number; end: number; total?: number } | undefined {
+  const shape = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text ?? '');
+  if (!shape) return undefined;
+  const [start, end] = [Number(shape[1]), Number(shape[2]) + 1];
+  if (shape[3] === '*') return end > start ? { start, end } : undefined;
+  const total = Number(shape[3]);
+  return end > start && end <= total ? { start, end, total } : undefined;
+}
+
+function changed(url: string): TransferError {
+  return new TransferError('changed', `read \`${url}\`: it is no longer the version that was asked for`);
+}
+
+function sourceOf(url: string, response: HttpResponse, stat: Stat): Source {
+  const wire = parseDigestFields(response.headers);
+  const encoding = response.headers['content-encoding'];
+  const isEncoded = encoding !== undefined && encoding !== 'identity';
+  return {
+    ...stat,
+    bytes: response.body,
+    ...(wire.length === 0 ? {} : { wire }),
+    ...(isEncoded ? { note: `the server sent it ${encoding.slice(0, 20)}-encoded; stored as received` } : {}),
+    trailer: () => trailerDigests(url, response),
+    discard: () => response.discard(),
+  };
+}
+
+/** XRootD and Pelican caches tell in a trailer that a body they ended properly is not whole: `X-Transfer-Status: 500: text`. */
+async function trailerDigests(url: string, response: HttpResponse): Promise<readonly Digest[]> {
+  const trailers = await response.trailers();
+  const status = trailers['x-transfer-status'];
+  if (status !== undefined && !/^\s*200\b/.test(status)) {
+    const shown = status.replace(/[^\x20-\x7e]/g, '?').slice(0, 120);
+    throw new TransferError('unavailable', `read \`${url}\`: the server says after the body: \`${shown}\``);
+  }
+  return parseDigestFields(trailers);
+}
+
+interface Held {
+  readonly body: Bytes;
+  /** Resolves once everything but the held-back tail was handed out. */
+  readonly ready: Promise<undefined>;
+  release(): void;
+  drop(): void;
+}
+
+/**
+ * Hands out every chunk but the last, which waits for `release`: a server that was told the length, or waits for the
+ * last chunk, cannot take an incomplete body for a whole file.
+ */
+function holdTail(bytes: Bytes): Held {
+  let arrived: (value: undefined) => void = () => undefined;
+  let failed: (error: unknown) => void = () => undefined;
+  const ready = new Promise<undefined>((resolve, reject) => {
+    arrived = resolve;
+    failed = reject;
+  });
+  let go: () => void = () => undefined;
+  let stop: (error: unknown) => void = () => undefined;
+  const gate = new Promise<void>((resolve, reject) => {
+    go = resolve;
+    stop = reject;
+  });
+  gate.catch(() => undefined);
+  ready.catch(() => undefined);
+  async function* body(): AsyncGenerator<Uint8Array> {
+    let last: Uint8Array | undefined;
+    try {
+      for await (const chunk of bytes) {
+        if (last) yield last;
+        last = chunk;
+      }
+    } catch (error) {
+      failed(error);
+      throw error;
+    }
+    arrived(undefined);
+    await gate;
+    if (last) yield last;
+  }
+  return {
+    body: body(),
+    ready,
+    release: () => go(),
+    drop: () => stop(new TransferError('canceled', 'the upload was taken back')),
+  };
+}
+
+async function refused(response: HttpResponse, url: string): Promise<TransferError> {
+  await response.discard();
+  if (response.status >= 200 && response.status < 300) {
+    return new TransferError(
+      'unexpected',
+      `write \`${url}\`: the server said done before it had the whole body`,
+    );
+  }
+  return statusError(response, `write \`${url}\``);
+}
+
+function stagedPut(put: {
+  readonly url: string;
+  readonly path: string;
+  readonly answer: Promise<HttpResponse>;
+  readonly held: Held;
+  readonly endpoint: Endpoint;
+  readonly call: WriteCall;
+}): Staged {
+  return {
+    async commit(signal): Promise<Stored> {
+      put.held.release();
+      const response = await put.answer;
+      await response.discard();
+      if (response.status < 200 || response.status > 299) throw statusError(response, `write \`${put.url}\``);
+      const digests = parseDigestFields(response.headers);
+      const size = await storedSize(put.endpoint, put.path, signal);
+      return { digests, ...(size === undefined ? {} : { size }) };
+    },
+    async abort() {
+      put.held.drop();
+      await put.answer.then((response) => response.discard()).catch(() => undefined);
+    },
+  };
+}
+
+/** What the server now has under the name. One that does not answer HEAD leaves the size unproven, not the upload failed. */
+async function storedSize(
+  endpoint: Endpoint,
+  path: string,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  try {
+    return (await endpoint.stat(path, { signal })).size;
+  } catch (error) {
+    if (error instanceof TransferError && (error.code === 'unsupported' || error.code === 'unexpected'))
+      return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,38 @@
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import { safeText } from '../report/format.ts';
+
+/** Exit statuses of `bridle`. */
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+const usage = new WeakSet<object>();
+
+/** Marks what `work` rejects with as the fault of the input, whatever its code: exit status 2. */
+export async function badInput<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = toTransferError(error, 'read the input');
+    usage.add(known);
+    throw known;
+  }
+}
+
+/** The exit status for an error that ended a command. */
+export function statusFor(error: unknown): number {
+  if (!(error instanceof TransferError)) return EXIT.failed;
+  return error.code === 'invalid-request' || usage.has(error) ? EXIT.usage : EXIT.failed;
+}
+
+/** True when the reader of our output has gone: nothing is wrong, and nobody is there to be told. */
+export function isReaderGone(error: unknown): boolean {
+  return errnoOf(error) === 'EPIPE' || errnoOf(error instanceof Error ? error.cause : undefined) === 'EPIPE';
+}
+
+/** An error as one line, or a few where its text has several, and its hint. A stack only for `--debug`. */
+export function describeFailure(name: string, error: unknown, debug: boolean): string {
+  const known = toTransferError(error, 'unexpected error');
+  const lines = known.message.split('\n').map(safeText).join('\n');
+  const hint = known.hint === undefined ? '' : `hint: ${safeText(known.hint)}\n`;
+  const stack = debug && error instanceof Error ? `${error.stack}\n` : '';
+  return `${name}: ${lines}\n${hint}${stack}`;
+}

@@ -1,0 +1,191 @@
+import { algorithms, bytes, flag, seconds, text, texts, whole } from './option.ts';
+
+const MIB = 1024 * 1024;
+
+/** What everything that talks to a service takes. */
+const SERVICE = {
+  debug: flag({ name: 'debug', letter: 'd', help: 'tell more, with stack traces' }),
+  ca: texts({
+    name: 'ca',
+    value: 'FILE',
+    env: 'BRIDLE_CA',
+    group: 'rare',
+    help: 'trust these certificates, too (repeatable)',
+  }),
+  connectTimeout: seconds({
+    name: 'connect-timeout',
+    env: 'BRIDLE_CONNECT_TIMEOUT',
+    initial: 10,
+    shown: '10s',
+    help: 'wait for a connection',
+  }),
+  firstByteTimeout: seconds({
+    name: 'first-byte-timeout',
+    env: 'BRIDLE_FIRST_BYTE_TIMEOUT',
+    initial: 300,
+    shown: '5m',
+    help: 'wait for an answer to begin',
+  }),
+  stallTimeout: seconds({
+    name: 'stall-timeout',
+    env: 'BRIDLE_STALL_TIMEOUT',
+    initial: 60,
+    shown: '60s',
+    help: 'wait for the next byte',
+  }),
+  itemTimeout: seconds({
+    name: 'item-timeout',
+    env: 'BRIDLE_ITEM_TIMEOUT',
+    initial: 6 * 3600,
+    shown: '6h',
+    help: 'time for one attempt at one file',
+  }),
+};
+
+/** What a run of transfers takes. */
+const RUN = {
+  threads: whole({
+    name: 'threads',
+    letter: 'n',
+    env: 'BRIDLE_THREADS',
+    min: 1,
+    max: 1024,
+    initial: 8,
+    help: 'transfers at a time',
+  }),
+  attempts: whole({
+    name: 'attempts',
+    letter: 'm',
+    aliases: ['max-attempts'],
+    env: 'BRIDLE_ATTEMPTS',
+    min: 1,
+    max: 1000,
+    initial: 3,
+    help: 'attempts at each file',
+  }),
+  checksum: algorithms({ name: 'checksum', env: 'BRIDLE_CHECKSUM', help: 'take these digests of every file' }),
+  verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
+  update: flag({ name: 'update', letter: 'u', help: 'leave identical destinations alone' }),
+  preserve: flag({ name: 'preserve', letter: 'p', help: 'keep modification times' }),
+  symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
+  dryRun: flag({ name: 'dry-run', help: 'only print what would be done, and why' }),
+  report: text({ name: 'report', value: 'FILE', help: 'write a JSON report of every file' }),
+  quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress, and no summary unless one fails' }),
+  perHost: whole({
+    name: 'per-host',
+    env: 'BRIDLE_PER_HOST',
+    min: 1,
+    max: 1024,
+    initial: undefined,
+    shown: 'as --threads',
+    group: 'rare',
+    help: 'transfers at a time with one host',
+  }),
+  bandwidth: bytes({
+    name: 'bwlimit',
+    value: 'RATE',
+    env: 'BRIDLE_BWLIMIT',
+    min: 1024,
+    initial: undefined,
+    group: 'rare',
+    what: 'bytes a second, at least 1K, such as `10M`',
+    help: 'bytes a second for the whole run (10M)',
+  }),
+  memory: bytes({
+    name: 'memory',
+    value: 'SIZE',
+    env: 'BRIDLE_MEMORY',
+    min: 4 * MIB,
+    initial: 64 * MIB,
+    shown: '64M',
+    group: 'rare',
+    what: 'a size of at least 4M, such as `64M`',
+    help: 'memory for bytes under way',
+  }),
+  retryNotFound: seconds({
+    name: 'retry-not-found',
+    env: 'BRIDLE_RETRY_NOT_FOUND',
+    min: 0,
+    initial: 0,
+    shown: '0',
+    help: 'look again for absent sources',
+  }),
+  events: text({ name: 'events', value: 'FILE', group: 'rare', help: 'write every event as JSON (- for stdout)' }),
+  ...SERVICE,
+};
+
+/** `bridle transfer`. */
+export const TRANSFER_OPTIONS = {
+  file: text({ name: 'file', letter: 'f', value: 'FILE', help: 'the list; standard input without it' }),
+  ...RUN,
+  removeAnyway: flag({
+    name: 'remove-anyway',
+    group: 'rare',
+    help: 'remove even when a transfer failed',
+  }),
+};
+
+/** `bridle cp`. */
+export const CP_OPTIONS = {
+  recursive: flag({ name: 'recursive', letter: 'r', help: 'copy directories' }),
+  include: texts({ name: 'include', value: 'GLOB', help: 'with -r: copy what matches (repeatable)' }),
+  exclude: texts({ name: 'exclude', value: 'GLOB', help: 'with -r: leave out what matches (repeatable)' }),
+  ...RUN,
+};
+
+/** `bridle ls`. */
+export const LS_OPTIONS = {
+  long: flag({ name: 'long', letter: 'l', help: 'type, size and modification time, too' }),
+  recursive: flag({ name: 'recursive', letter: 'r', help: 'what is below directories, too' }),
+  json: flag({ name: 'json', help: 'one JSON object a line' }),
+  ...SERVICE,
+};
+
+/** `bridle stat`. */
+export const STAT_OPTIONS = {
+  json: flag({ name: 'json', help: 'one JSON object a line' }),
+  ...SERVICE,
+};
+
+/** `bridle cat`. */
+export const CAT_OPTIONS = {
+  attempts: RUN.attempts,
+  ...SERVICE,
+};
+
+/** `bridle mkdir`. */
+export const MKDIR_OPTIONS = {
+  attempts: RUN.attempts,
+  ...SERVICE,
+};
+
+/** `bridle rm`. */
+export const RM_OPTIONS = {
+  recursive: flag({ name: 'recursive', letter: 'r', help: 'directories and what is in them' }),
+  attempts: RUN.attempts,
+  ...SERVICE,
+};
+
+/** `pegasus-transfer`: no more than it always had, so that every prefix stays as unambiguous as it was. */
+export const LEGACY_OPTIONS = {
+  file: text({ name: 'file', letter: 'f', value: 'FILE', help: 'the list; standard input without it' }),
+  maxAttempts: whole({
+    name: 'max-attempts',
+    letter: 'm',
+    min: 0,
+    max: 1_000_000,
+    initial: 3,
+    help: 'attempts at each file',
+  }),
+  threads: whole({
+    name: 'threads',
+    letter: 'n',
+    min: 0,
+    max: 1_000_000,
+    initial: 0,
+    shown: '8',
+    help: 'transfers at a time',
+  }),
+  symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
+  debug: flag({ name: 'debug', letter: 'd', help: 'tell more' }),
+};

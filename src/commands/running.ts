@@ -1,0 +1,63 @@
+import { plan, type RunInput, run } from '../engine.ts';
+import { formatLocation } from '../location.ts';
+import type { Emit } from '../outcome.ts';
+import { describePair } from '../plan.ts';
+import { safeText } from '../report/format.ts';
+import { type Audience, gather } from './audience.ts';
+import type { Io } from './io.ts';
+import { openSession } from './session.ts';
+import { type RunValues, randomFrom, runOptions } from './settings.ts';
+import { statusOf, watchSignals } from './signals.ts';
+import type { Endpoints } from '../endpoints.ts';
+
+/** What making the requests of a run may use. */
+export interface InputTools {
+  readonly endpoints: Endpoints;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+export type MakeInput = (tools: InputTools) => RunInput | Promise<RunInput>;
+
+/** Runs the requests and tells of them. Resolves with the exit status: 0 when every item is done, else 1. */
+export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput): Promise<number> {
+  const random = randomFrom(io.env);
+  let audience: Audience | undefined;
+  const emit: Emit = (event) => audience?.emit(event);
+  const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
+  const endpoints = openSession(values, { env: io.env, connections: values.perHost ?? values.threads, warn });
+  const { open } = endpoints;
+  const watch = watchSignals();
+  try {
+    const input = await makeInput({ endpoints, emit, signal: watch.signal });
+    if (values.dryRun) {
+      await printPlan(plan(input, runOptions(values), { open, emit, random }), io);
+      return 0;
+    }
+    audience = await gather(values, io);
+    try {
+      await run(input, runOptions(values), { open, emit, random }, watch.signal);
+    } finally {
+      await audience.close();
+    }
+    const signal = watch.received();
+    if (signal !== undefined) return statusOf(signal);
+    return audience.failed() > 0 ? 1 : 0;
+  } finally {
+    watch.stop();
+    await endpoints.close();
+  }
+}
+
+async function printPlan(steps: ReturnType<typeof plan>, io: Io): Promise<void> {
+  for await (const { step, routes } of steps) {
+    if (step.kind !== 'transfer') {
+      const recursive = step.kind === 'remove' && step.recursive ? ' with everything below' : '';
+      io.out(`${step.kind} ${safeText(formatLocation(step.target.location))}${recursive}\n`);
+    }
+    for (const { pair, route } of routes) {
+      const how = typeof route === 'string' ? `cannot: ${route}` : `${route.kind}, ${route.why}`;
+      io.out(`${safeText(describePair(pair))}\n  ${safeText(how)}\n`);
+    }
+  }
+}

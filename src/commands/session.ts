@@ -1,0 +1,99 @@
+import { homedir } from 'node:os';
+import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
+import { TransferError } from '../errors.ts';
+import type { HttpClient } from '../protocol.ts';
+import type { Environment } from '../request.ts';
+import type { Values } from './option.ts';
+import type { CAT_OPTIONS } from './options.ts';
+import { readAuthorities } from './trust.ts';
+import { VERSION } from './version.ts';
+
+/** What a command says about the services that it talks to. */
+export type ServiceValues = Pick<
+  Values<typeof CAT_OPTIONS>,
+  'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout'
+>;
+
+export interface SessionTools {
+  readonly env: Environment;
+  /** Connections with one host; a transfer needs one. */
+  readonly connections: number;
+  readonly warn: (key: string, message: string) => void;
+}
+
+/** Under this rate for this long a transfer has stalled, however regularly single bytes come. */
+const LOW_SPEED = { bytesPerSecond: 1024, seconds: 100 };
+/** Servers close idle connections after 5 s or more. */
+const IDLE_SECONDS = 4;
+
+/**
+ * Endpoints for one run. The HTTP client and the credentials are loaded by the first endpoint that asks: a copy on the
+ * local disk needs neither. Throws `invalid-request` for settings that cannot be honoured.
+ */
+export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
+  const verifyTls = readVerifyTls(tools.env);
+  const authorities = readAuthorities(values.ca, tools.env);
+  return createEndpoints({
+    http: lazyHttp(async () => {
+      const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
+      return createHttpClient({
+        version: VERSION,
+        connectionsPerOrigin: tools.connections,
+        ca,
+        proxyEnv: tools.env,
+        verifyTls,
+        warn: tools.warn,
+        timeouts: {
+          connect: values.connectTimeout,
+          firstByte: values.firstByteTimeout,
+          stall: values.stallTimeout,
+          lowSpeed: LOW_SPEED,
+          idle: IDLE_SECONDS,
+        },
+      });
+    }),
+    secretsFor: lazySecrets(tools),
+  });
+}
+
+function lazyHttp(load: () => Promise<HttpClient>): HttpClient {
+  let client: HttpClient | undefined;
+  let loading: Promise<HttpClient> | undefined;
+  const loaded = async () => {
+    loading ??= load();
+    client = await loading;
+    return client;
+  };
+  return {
+    send: (request) => (client ? client.send(request) : loaded().then((http) => http.send(request))),
+    close: async () => {
+      if (loading) await (await loading).close();
+    },
+  };
+}
+
+function lazySecrets({ env, warn }: SessionTools): SecretsFor {
+  let secretsFor: SecretsFor | undefined;
+  return async (location, fromUrl, again) => {
+    if (!secretsFor) {
+      const { createCredentials } = await import('../credentials/credentials.ts');
+      const home = env.HOME || homedir();
+      secretsFor ??= createCredentials({ env, home, uid: process.geteuid?.() ?? 0, warn }).secretsFor;
+    }
+    return secretsFor(location, fromUrl, again);
+  };
+}
+
+const NO = ['0', 'no', 'false', 'off'];
+const YES = ['1', 'yes', 'true', 'on'];
+
+/** A word that is no clear no must not turn verification off. */
+function readVerifyTls(env: Environment): boolean {
+  const word = env.BRIDLE_TLS_VERIFY?.toLowerCase();
+  if (word === undefined || word === '' || YES.includes(word)) return true;
+  if (NO.includes(word)) return false;
+  throw new TransferError(
+    'invalid-request',
+    `BRIDLE_TLS_VERIFY: expected \`off\`, \`0\`, \`no\` or \`false\`, got \`${word}\``,
+  );
+}

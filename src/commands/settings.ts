@@ -1,0 +1,47 @@
+import type { RunOptions } from '../engine.ts';
+import { TransferError } from '../errors.ts';
+import type { Environment } from '../request.ts';
+import type { Values } from './option.ts';
+import type { CP_OPTIONS } from './options.ts';
+
+/** What every command that moves files has been told. */
+export type RunValues = Omit<Values<typeof CP_OPTIONS>, 'recursive' | 'include' | 'exclude'> & {
+  readonly removeAnyway?: boolean;
+};
+
+/** The engine's options for what a user asked for. */
+export function runOptions(values: RunValues, fault?: () => string | undefined): RunOptions {
+  return {
+    threads: values.threads,
+    perHost: values.perHost ?? values.threads,
+    attempts: values.attempts,
+    memory: values.memory,
+    itemSeconds: values.itemTimeout,
+    retryNotFoundSeconds: values.retryNotFound,
+    removeAnyway: values.removeAnyway ?? false,
+    checksums: values.checksum,
+    verifyWritten: values.verifyWritten,
+    preserve: values.preserve,
+    update: values.update,
+    symlink: values.symlink,
+    ...(values.bandwidth === undefined ? {} : { bandwidth: values.bandwidth }),
+    ...(fault === undefined ? {} : { fault }),
+  };
+}
+
+/** Random numbers from 0 up to 1: the same in every run under `BRIDLE_SEED`, so that one can be repeated. */
+export function randomFrom(env: Environment): () => number {
+  const seed = env.BRIDLE_SEED;
+  if (!seed) return Math.random;
+  if (!/^\d{1,10}$/.test(seed)) {
+    throw new TransferError('invalid-request', `BRIDLE_SEED: expected a whole number, got \`${seed}\``);
+  }
+  let state = Number(seed) >>> 0;
+  // mulberry32 (Tommy Ettinger, public domain)
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,50 @@
+import type { Location } from '../location.ts';
+
+/** Who would receive a secret. */
+export interface Origin {
+  readonly scheme: string;
+  /** `host[:port]` as given. */
+  readonly authority: string;
+  /** Without port and brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly encrypted: boolean;
+  readonly loopback: boolean;
+}
+
+/** The schemes that secrets are looked up for; a new one starts with a row here. */
+const SCHEMES: Readonly<Record<string, { readonly port: number; readonly encrypted: boolean }>> = {
+  http: { port: 80, encrypted: false },
+  https: { port: 443, encrypted: true },
+};
+
+const AUTHORITY = /^(.*?)(?::(\d+))?$/s;
+
+/** RFC 6761 §6.3 for the names; the numbers are whole addresses, so that `127.0.0.1.example.org` is none. */
+const LOOPBACK = /^(?:(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1)$/;
+
+/** Undefined for local files and for schemes without a lookup of their own. */
+export function originOf(location: Location): Origin | undefined {
+  const known = Object.hasOwn(SCHEMES, location.scheme) ? SCHEMES[location.scheme] : undefined;
+  if (!known) return undefined;
+  const [, bracketed = '', port] = AUTHORITY.exec(location.authority) ?? [];
+  const host = (bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed).toLowerCase();
+  return {
+    scheme: location.scheme,
+    authority: location.authority.toLowerCase(),
+    host,
+    port: port === undefined ? known.port : Number(port),
+    encrypted: known.encrypted,
+    loopback: LOOPBACK.test(host),
+  };
+}
+
+/** Names of the sections that are about this origin, the most specific first. The default port may be left out. */
+export function sectionNames(origin: Origin): readonly string[] {
+  const authorities = [origin.authority];
+  if (origin.port === SCHEMES[origin.scheme]?.port) {
+    const host = origin.authority.replace(/:\d+$/, '');
+    authorities.push(origin.authority === host ? `${host}:${origin.port}` : host);
+  }
+  return [...authorities.map((authority) => `${origin.scheme}://${authority}`), ...authorities];
+}

@@ -1,0 +1,135 @@
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import type { HttpProxy } from './proxy.ts';
+import type { Origin } from './target.ts';
+import { certificateError, rememberSession, type TlsState, tlsOptions } from './tls.ts';
+import { openTunnel } from './tunnel.ts';
+
+/** The way to an origin. */
+export interface Route {
+  readonly origin: Origin;
+  readonly proxy?: HttpProxy;
+  readonly verifyTls: boolean;
+}
+
+export interface ConnectOptions {
+  readonly tls: TlsState;
+  /** Seconds for everything: name resolution, TCP, proxies, TLS. */
+  readonly timeout: number;
+  readonly userAgent: string;
+  /** What is being connected for, for messages. */
+  readonly doing: string;
+  /** Reads straight into the caller's memory. Not possible inside a tunnel: see {@link Connected}. */
+  readonly onread?: { readonly buffer: () => Uint8Array; readonly callback: (count: number) => boolean };
+}
+
+/** A connection, TLS done and verified. With `isDirect` its bytes go to `onread`, else they come as `data` events. */
+export interface Connected {
+  readonly socket: Socket;
+  readonly isDirect: boolean;
+}
+
+/**
+ * Connects along `route`. Rejects with `timed-out` after the timeout, `not-found` for an unknown host,
+ * `permission-denied` for a refused certificate, `unavailable` for the rest.
+ */
+export async function connect(route: Route, options: ConnectOptions): Promise<Connected> {
+  const { origin, proxy } = route;
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), options.timeout * 1000);
+  try {
+    if (proxy && origin.secure) {
+      const tunnel = await openTunnel(
+        (await open(proxy.origin, route, options, abort.signal)).socket,
+        origin,
+        proxy,
+        { userAgent: options.userAgent, doing: options.doing, signal: abort.signal },
+      );
+      return await open(origin, route, options, abort.signal, tunnel);
+    }
+    return await open(proxy?.origin ?? origin, route, options, abort.signal);
+  } catch (error) {
+    if (abort.signal.aborted) {
+      const text = `no connection to \`${origin.hostHeader}\` within ${options.timeout} s`;
+      throw new TransferError('timed-out', `${options.doing}: ${text}`, { cause: error });
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** One hop: TCP to `origin` (unless `through` is there already), and TLS when the origin has it. */
+function open(
+  origin: Origin,
+  route: Route,
+  options: ConnectOptions,
+  signal: AbortSignal,
+  through?: Socket,
+): Promise<Connected> {
+  const isLastHop = through !== undefined || !(route.proxy && route.origin.secure);
+  const isDirect = isLastHop && through === undefined && options.onread !== undefined;
+  const onread = isDirect ? toNodeOnread(options.onread!) : undefined;
+  const session = { key: origin.key, verify: route.verifyTls };
+  const common = { port: origin.port, noDelay: true, keepAlive: true, ...(onread ? { onread } : {}) };
+  const socket = origin.secure
+    ? connectTls({
+        ...common,
+        ...tlsOptions(options.tls, origin.host, session),
+        ...(through ? { socket: through } : {}),
+      })
+    : connectTcp({ ...common, host: origin.host, autoSelectFamily: true });
+  if (origin.secure) socket.on('session', (data: Buffer) => rememberSession(options.tls, session, data));
+  const isProxy = origin === route.proxy?.origin;
+  return new Promise((resolve, reject) => {
+    function finish(): void {
+      signal.removeEventListener('abort', onAbort);
+      socket.off('error', onError);
+      socket.off('close', onClose);
+      socket.off(origin.secure ? 'secureConnect' : 'connect', onConnect);
+    }
+    function fail(error: unknown): void {
+      finish();
+      // Destroying may still report an error, which nobody else listens for.
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(error);
+    }
+    const onAbort = () => fail(signal.reason);
+    const onError = (error: Error) => fail(connectError(error, origin, isProxy, options.doing));
+    const onClose = () => fail(closed(origin, options.doing));
+    const onConnect = () => {
+      finish();
+      resolve({ socket, isDirect });
+    };
+    signal.addEventListener('abort', onAbort);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.on(origin.secure ? 'secureConnect' : 'connect', onConnect);
+  });
+}
+
+function toNodeOnread(onread: NonNullable<ConnectOptions['onread']>) {
+  return { buffer: onread.buffer, callback: (count: number) => onread.callback(count) };
+}
+
+function closed(origin: Origin, doing: string): TransferError {
+  const text = `\`${origin.hostHeader}\` closed the connection ${origin.secure ? 'during the TLS handshake' : 'at once'}`;
+  return new TransferError('unavailable', `${doing}: ${text}`);
+}
+
+function connectError(error: Error, origin: Origin, isProxy: boolean, doing: string): TransferError {
+  const refused = certificateError(error, origin.hostHeader, doing);
+  if (refused) return refused;
+  const where = `connecting to ${isProxy ? 'proxy ' : ''}\`${origin.hostHeader}\``;
+  const known = toTransferError(error, `${doing}: ${where}`);
+  if (known.code === 'not-found' && isProxy) {
+    return new TransferError('unavailable', known.message, { cause: error });
+  }
+  if (known.code !== 'unexpected') return known;
+  // TLS alerts and broken handshakes: servers that are starting or overloaded give these too.
+  return new TransferError('unavailable', `${doing}: ${where}: ${errnoOf(error) ?? error.message}`, {
+    cause: error,
+  });
+}
