@@ -1,5 +1,5 @@
 import { TransferError } from '../src/errors.ts';
-import { parseDigestFields, WANT_DIGEST } from '../src/http/digest-fields.ts';
+import { declaredDigests, WANT_DIGEST } from '../src/http/digest-fields.ts';
 import { statusError } from '../src/http/status.ts';
 import type { Location } from '../src/location.ts';
 import type {
@@ -86,7 +86,9 @@ export function open(location: Location, context: Context): Endpoint {
       const response = await http.send({ method: 'HEAD', url, headers: WANT_DIGEST, secrets, signal });
       await response.discard();
       if (response.status !== 200) throw statusError(response, `ask for the digest of \`${url}\``);
-      return parseDigestFields(response.headers).filter(({ algorithm }) => algorithms.includes(algorithm));
+      return declaredDigests(response.headers).whole.filter(({ algorithm }) =>
+        algorithms.includes(algorithm),
+      );
     },
   };
 }
@@ -187,7 +189,7 @@ function changed(url: string): TransferError {
 }
 
 function sourceOf(url: string, response: HttpResponse, stat: Stat): Source {
-  const wire = parseDigestFields(response.headers);
+  const wire = digestsOfWhole(response.headers, response.status);
   const encoding = response.headers['content-encoding'];
   const isEncoded = encoding !== undefined && encoding !== 'identity';
   return {
@@ -200,6 +202,12 @@ function sourceOf(url: string, response: HttpResponse, stat: Stat): Source {
   };
 }
 
+/** The body of a partial answer has digests of its own, which say nothing of the file. */
+function digestsOfWhole(fields: HttpResponse['headers'], status: number): readonly Digest[] {
+  const { whole, content } = declaredDigests(fields);
+  return status === 206 ? whole : [...whole, ...content];
+}
+
 /** XRootD and Pelican caches tell in a trailer that a body they ended properly is not whole: `X-Transfer-Status: 500: text`. */
 async function trailerDigests(url: string, response: HttpResponse): Promise<readonly Digest[]> {
   const trailers = await response.trailers();
@@ -208,7 +216,7 @@ async function trailerDigests(url: string, response: HttpResponse): Promise<read
     const shown = status.replace(/[^\x20-\x7e]/g, '?').slice(0, 120);
     throw new TransferError('unavailable', `read \`${url}\`: the server says after the body: \`${shown}\``);
   }
-  return parseDigestFields(trailers);
+  return digestsOfWhole(trailers, response.status);
 }
 
 interface Held {
@@ -286,7 +294,7 @@ function stagedPut(put: {
       const response = await put.answer;
       await response.discard();
       if (response.status < 200 || response.status > 299) throw statusError(response, `write \`${put.url}\``);
-      const digests = parseDigestFields(response.headers);
+      const digests = declaredDigests(response.headers).whole;
       const size = await storedSize(put.endpoint, put.path, signal);
       return { digests, ...(size === undefined ? {} : { size }) };
     },

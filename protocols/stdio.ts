@@ -8,6 +8,8 @@ const STDOUT = 1;
 
 /** Standard input as a source and standard output as a destination, which shows every byte as it comes: not atomic. */
 export function open(): Endpoint {
+  let isRead = false;
+  let torn: string | undefined;
   return {
     service: 'stdio',
     async stat() {
@@ -16,11 +18,26 @@ export function open(): Endpoint {
     async read(_path, call): Promise<Source> {
       if (call.range?.start)
         throw new TransferError('range-ignored', 'read standard input: it cannot be read again');
+      // What a first try took is gone: a second would take the rest for the whole.
+      if (isRead) throw new TransferError('unexpected', 'read standard input: it was read already');
+      isRead = true;
       return { type: 'other', bytes: readInput(call.signal) };
     },
     async write(_path, bytes): Promise<Staged> {
-      const size = await writeOutput(bytes);
-      return { commit: async () => ({ size, digests: [] }), abort: async () => undefined };
+      if (torn !== undefined) {
+        throw new TransferError('unexpected', `write standard output: it holds a part already (${torn})`);
+      }
+      torn = 'of content that was found wrong';
+      const size = await writeOutput(bytes, (count, error) => {
+        torn = count === 0 ? undefined : error.message;
+      });
+      return {
+        commit: async () => {
+          torn = undefined;
+          return { size, digests: [] };
+        },
+        abort: async () => undefined,
+      };
     },
   };
 }
@@ -46,14 +63,25 @@ function readSome(into: Uint8Array): Promise<number> {
   });
 }
 
-async function writeOutput(bytes: Bytes): Promise<number> {
+type OnFailure = (count: number, error: TransferError) => void;
+
+async function writeOutput(bytes: Bytes, onFailure: OnFailure): Promise<number> {
   let size = 0;
-  for await (const chunk of bytes) {
-    for (let done = 0; done < chunk.length; ) done += await writeSome(chunk.subarray(done));
-    size += chunk.length;
-    giveBack(chunk);
+  try {
+    for await (const chunk of bytes) {
+      for (let done = 0; done < chunk.length; ) {
+        const count = await writeSome(chunk.subarray(done));
+        done += count;
+        size += count;
+      }
+      giveBack(chunk);
+    }
+    return size;
+  } catch (thrown) {
+    const error = toTransferError(thrown, 'write standard output');
+    onFailure(size, error);
+    throw error;
   }
-  return size;
 }
 
 function writeSome(chunk: Uint8Array): Promise<number> {
@@ -61,6 +89,8 @@ function writeSome(chunk: Uint8Array): Promise<number> {
     fs.write(STDOUT, chunk, 0, chunk.length, null, (error, done) => {
       if (!error) resolve(done);
       else if (error.code === 'EAGAIN') setTimeout(() => resolve(0), 10);
+      else if (error.code === 'EPIPE')
+        reject(new TransferError('canceled', 'write standard output: nobody reads it any more'));
       else reject(toTransferError(error, 'write standard output'));
     });
   });

@@ -3,6 +3,7 @@ import { type AttemptOptions, type AttemptTools, routeOf } from './attempt.ts';
 import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { TransferError, toTransferError } from './errors.ts';
+import { timeout } from './layers.ts';
 import { createLimiter } from './limiter.ts';
 import { hostKey } from './location.ts';
 import type { Emit, Outcome, Status } from './outcome.ts';
@@ -20,8 +21,10 @@ import type { Place, Request } from './request.ts';
 import type { Route } from './route.ts';
 import { runTransfer, type TransferTools } from './transfer.ts';
 
-/** Steps looked ahead, those waiting to retry included. Plain records: 4,096 of them are a few MiB. */
+/** Steps in hand, those waiting to retry included. */
 const LOOK_AHEAD = 4096;
+/** Steps in hand that do not wait to retry: enough that a busy host does not keep the others from working. */
+const ACTIVE = 512;
 /** What one large stream holds at most: chunks on their way in, to the hasher and out. */
 const STREAM_BYTES = 4 * 1024 * 1024;
 /** Smaller files hold about their own size. */
@@ -57,6 +60,7 @@ export interface RunTools {
 /** A list of requests that can be gone through once per kind. */
 export interface RunInput {
   readonly total: number;
+  /** Among the transfers may be directories, where a walk comes upon empty ones. */
   requests(kind: Request['kind']): AsyncIterable<Request>;
 }
 
@@ -78,19 +82,22 @@ export async function run(
   const clock = tools.clock ?? systemClock;
   const began = clock.now();
   const counts = { done: 0, failed: 0, unsupported: 0, skipped: 0, canceled: 0 };
-  const shared = transferTools(options, tools, clock);
+  const parking = createParking();
+  const shared = transferTools(options, tools, clock, parking);
   const end = (outcome: Outcome) => {
     counts[outcome.status] += 1;
     tools.emit({ type: 'item-ended', outcome });
   };
   const each = (kind: Request['kind'], work: (step: Step) => Promise<Outcome>) =>
-    forEachBounded(input.requests(kind), async (request) =>
+    forEachBounded(input.requests(kind), parking, async (request) =>
       end(await work(planStep(request, { random: tools.random }))),
     );
 
   tools.emit({ type: 'run-started', total: input.total });
   await each('mkdir', (step) => runTargetStep(step as MkdirStep, shared, signal));
-  await each('transfer', (step) => runTransfer(step as TransferStep, shared, signal));
+  await each('transfer', (step) =>
+    step.kind === 'transfer' ? runTransfer(step, shared, signal) : runTargetStep(step, shared, signal),
+  );
   const isWhole = counts.failed + counts.unsupported + counts.canceled === 0;
   await each('remove', async (step) => {
     const remove = step as RemoveStep;
@@ -112,7 +119,7 @@ export async function* plan(
   readonly step: Step;
   readonly routes: readonly { readonly pair: Pair; readonly route: Route | string }[];
 }> {
-  const shared = transferTools(options, tools, tools.clock ?? systemClock);
+  const shared = transferTools(options, tools, tools.clock ?? systemClock, createParking());
   for (const kind of ['mkdir', 'transfer', 'remove'] as const) {
     for await (const request of input.requests(kind)) {
       const step = planStep(request, { random: tools.random });
@@ -128,7 +135,7 @@ export async function* plan(
   }
 }
 
-function transferTools(options: RunOptions, tools: RunTools, clock: Clock): TransferTools {
+function transferTools(options: RunOptions, tools: RunTools, clock: Clock, parking: Parking): TransferTools {
   const { emit, random, open } = tools;
   const budget = createBudget(options.memory);
   let highest = 0;
@@ -147,7 +154,8 @@ function transferTools(options: RunOptions, tools: RunTools, clock: Clock): Tran
     permits: createPermits(options),
     breaker: createBreaker({ clock, random, emit }),
     rounds: options.attempts,
-    itemSeconds: options.itemSeconds,
+    deadline: timeout(options.itemSeconds),
+    onPark: (change) => parking.park(change),
     retryNotFoundSeconds: options.retryNotFoundSeconds,
     onRound: (round) => {
       if (round <= highest) return;
@@ -158,22 +166,46 @@ function transferTools(options: RunOptions, tools: RunTools, clock: Clock): Tran
   };
 }
 
-/** Works on up to `LOOK_AHEAD` items at a time; resolves when all are done. */
-async function forEachBounded<T>(items: AsyncIterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+/** How many items wait for their next round: they hold nothing, so others may be taken up meanwhile. */
+interface Parking {
+  readonly waiting: () => number;
+  readonly park: (change: 1 | -1) => void;
+  onChange: () => void;
+}
+
+function createParking(): Parking {
+  let waiting = 0;
+  const parking: Parking = {
+    waiting: () => waiting,
+    park: (change) => {
+      waiting += change;
+      parking.onChange();
+    },
+    onChange: () => undefined,
+  };
+  return parking;
+}
+
+/** Works on a bounded number of items at a time; resolves when all are done. */
+async function forEachBounded<T>(
+  items: AsyncIterable<T>,
+  parking: Parking,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   let running = 0;
-  let wake: (() => void) | undefined;
   let broken: { readonly error: unknown } | undefined;
+  const isFull = () => running - parking.waiting() >= ACTIVE || running >= LOOK_AHEAD;
+  const until = (isMet: () => boolean) =>
+    new Promise<void>((resolve) => {
+      parking.onChange = () => {
+        if (isMet()) resolve();
+      };
+      parking.onChange();
+    });
   const settled = () => {
     running -= 1;
-    wake?.();
+    parking.onChange();
   };
-  const room = (below: number) =>
-    new Promise<void>((resolve) => {
-      wake = () => {
-        if (running < below) resolve();
-      };
-      wake();
-    });
   try {
     for await (const item of items) {
       running += 1;
@@ -181,11 +213,11 @@ async function forEachBounded<T>(items: AsyncIterable<T>, work: (item: T) => Pro
         broken ??= { error };
         settled();
       });
-      if (running >= LOOK_AHEAD) await room(LOOK_AHEAD);
+      if (isFull()) await until(() => !isFull());
       if (broken) break;
     }
   } finally {
-    await room(1);
+    await until(() => running === 0);
   }
   if (broken) throw broken.error;
 }

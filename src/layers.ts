@@ -34,21 +34,31 @@ export function limit<W extends Work, R>(permits: Permits): Layer<W, R> {
   };
 }
 
-/** Ends work that takes longer than `seconds` with `timed-out`. The clock runs from when this layer is entered. */
+/**
+ * Ends work that takes longer than `seconds` with `timed-out`. The clock runs from when this layer is entered. Its abort
+ * controllers are used again by later work: making one for each of a million small files costs more than their timers.
+ */
 export function timeout<W extends Work, R>(seconds: number): Layer<W, R> {
+  const idle: AbortController[] = [];
   return async (work, next) => {
-    const controller = new AbortController();
+    const controller = idle.pop() ?? linkedController(work.signal);
     const timer = setTimeout(() => controller.abort(expired(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1));
-    const forget = onAbort(work.signal, () => controller.abort(work.signal.reason));
     try {
       return await next({ ...work, signal: controller.signal });
     } catch (error) {
       throw controller.signal.aborted && !work.signal.aborted ? expired(seconds) : error;
     } finally {
       clearTimeout(timer);
-      forget();
+      if (!controller.signal.aborted) idle.push(controller);
     }
   };
+}
+
+/** Aborts with `signal`, which is the same for all work that one layer sees. */
+function linkedController(signal: AbortSignal): AbortController {
+  const controller = new AbortController();
+  onAbort(signal, () => controller.abort(signal.reason));
+  return controller;
 }
 
 function expired(seconds: number): TransferError {

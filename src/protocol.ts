@@ -37,7 +37,7 @@ export interface Stat {
 export interface Source extends Stat {
   /** Iterate once. Leaving the iteration early releases the connection or descriptor. */
   readonly bytes: Bytes;
-  /** Digests that the sender declared for exactly this response (not for the stored object). */
+  /** Digests of the whole file that the sender declared along with these bytes; the stored object's own are in `digests`. */
   readonly wire?: readonly Digest[];
   /** Something about this read that the user should know, one sentence. */
   readonly note?: string;

@@ -334,14 +334,7 @@ async function check(
   }
   await source.confirm?.();
   const trailer = (await source.trailer?.()) ?? [];
-  return requireDigests({
-    doing,
-    ours: digests,
-    expected: call.expected,
-    source,
-    trailer,
-    resumed: opened.start > 0,
-  });
+  return requireDigests({ doing, ours: digests, expected: call.expected, source, trailer });
 }
 
 /** Reads the staged bytes again and compares them with what was sent. */

@@ -1,7 +1,7 @@
 import { type AttemptResult, type AttemptTools, attempt, effectivePair, hostsOf } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { type ErrorCode, errnoOf, TransferError, toTransferError } from './errors.ts';
-import { backOffSeconds, compose, type Layer, limit, timeout, type Work } from './layers.ts';
+import { backOffSeconds, compose, type Layer, limit, type Work } from './layers.ts';
 import { formatLocation } from './location.ts';
 import type { Attempt, Emit, Failure, Outcome, Status, Verification } from './outcome.ts';
 import type { Permits } from './permits.ts';
@@ -14,7 +14,10 @@ export interface TransferTools extends AttemptTools {
   readonly permits: Permits;
   readonly breaker: Breaker;
   readonly rounds: number;
-  readonly itemSeconds: number;
+  /** Ends attempts that take too long; one for the run. */
+  readonly deadline: Layer<PairWork, AttemptResult>;
+  /** Told with 1 when an item begins to wait for its next round, with -1 when it goes on. */
+  readonly onPark: (change: 1 | -1) => void;
   readonly retryNotFoundSeconds: number;
   /** Told when the first item enters a round. */
   readonly onRound: (round: number) => void;
@@ -22,7 +25,8 @@ export interface TransferTools extends AttemptTools {
   readonly catalogDigest?: (lfn: string) => Promise<Digest | undefined>;
 }
 
-interface PairWork extends Work {
+/** One try of one pair. */
+export interface PairWork extends Work {
   readonly pair: Pair;
   readonly round: number;
   readonly fresh: boolean;
@@ -105,11 +109,14 @@ async function pause(
   if (!failure || !source) return true;
   const seconds = Math.max(backOffSeconds(round, tools.random), failure.retryAfter ?? 0);
   tools.emit({ type: 'retry-scheduled', index: step.index, source, seconds, round: round + 1, failure });
+  tools.onPark(1);
   try {
     await tools.clock.sleep(seconds * 1000, signal);
     return true;
   } catch {
     return false;
+  } finally {
+    tools.onPark(-1);
   }
 }
 
@@ -134,7 +141,7 @@ function layered(
       guard(tools.breaker),
       limit(tools.permits),
       begin(step, tools, progress, stamp),
-      timeout(tools.itemSeconds),
+      tools.deadline,
     ];
     const perform = compose(layers, (inner) => performPair(step, inner, tools, progress));
     try {

@@ -10,6 +10,8 @@ export interface Audience {
   readonly emit: Emit;
   /** Items that did not end well. */
   failed(): number;
+  /** Nobody reads standard output, the destination, any more. */
+  readerLeft(): boolean;
   /** Call once, after the last event. */
   close(): Promise<void>;
 }
@@ -43,21 +45,31 @@ export async function gather(voice: Voice, io: Io): Promise<Audience> {
   }
   const audience = asOne(consumers);
   const told = summarize(voice, above, audience.failed);
+  let readerLeft = false;
   return {
     emit(event) {
+      readerLeft ||= isReaderLeaving(event);
       audience.emit(event);
       told.event(event);
     },
     failed: audience.failed,
+    readerLeft: () => readerLeft,
     async close() {
       // The display is wiped before the last words, and a report that fails must not take them away.
       try {
         await audience.close();
       } finally {
-        told.close();
+        if (!readerLeft) told.close();
       }
     },
   };
+}
+
+/** The reader of standard output has had enough: no failure to tell of. */
+function isReaderLeaving(event: Event): boolean {
+  if (event.type !== 'item-ended') return false;
+  const { destination, status, failure } = event.outcome;
+  return destination.scheme === 'stdio' && status === 'failed' && failure?.code === 'canceled';
 }
 
 /** Hands every event to every consumer; a warning only the first time. */
@@ -76,6 +88,7 @@ export function asOne(consumers: readonly Consumer[]): Audience {
       for (const consumer of consumers) consumer.event(event);
     },
     failed: () => failed,
+    readerLeft: () => false,
     async close() {
       const ends = await Promise.allSettled(consumers.map(async (consumer) => consumer.close()));
       for (const end of ends) if (end.status === 'rejected') throw end.reason;

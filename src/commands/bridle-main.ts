@@ -1,26 +1,39 @@
-import { COMMANDS } from './commands.ts';
 import { processIo } from './io.ts';
 import { VERSION } from './version.ts';
 
 process.exitCode = await main(process.argv.slice(2));
-// Connections that a server keeps open, or a reader that never ends, must not hold up a finished process.
+// Connections that a server keeps open must not hold up a process that is done.
 process.exit();
 
 async function main(args: readonly string[]): Promise<number> {
   const io = processIo();
   const [name = '--help', ...rest] = args;
-  if (name === '--version' || name === '-V') {
-    io.out(`bridle ${VERSION}\n`);
-    return 0;
-  }
   try {
-    const entry = COMMANDS[name];
-    if (!entry) throw new Error(`no such command ${name}`);
+    if (name === '--version') {
+      io.out(`bridle ${VERSION}\n`);
+      return 0;
+    }
+    const [{ findCommand }, { TransferError }] = await Promise.all([
+      import('./commands.ts'),
+      import('../errors.ts'),
+    ]);
+    if (name === '--help' || name === '-h') return await (await import('./help.ts')).help([], io);
+    const entry = findCommand(name);
+    if (!entry) {
+      const what = name.startsWith('-') ? 'option' : 'command';
+      throw new TransferError('invalid-request', `no such ${what}: \`${name}\``);
+    }
+    if (asksForHelp(rest)) return await (await import('./help.ts')).help([name], io);
     return await (await entry.load())(rest, io);
   } catch (error) {
-    const { describeFailure, isReaderGone, statusFor } = await import('./failures.ts');
-    if (isReaderGone(error)) return 0;
-    io.err(describeFailure('bridle', error, rest.includes('--debug') || rest.includes('-d')));
+    const { describeFailure, EXIT, isReaderGone, statusFor } = await import('./failures.ts');
+    if (isReaderGone(error)) return EXIT.readerLeft;
+    io.err(describeFailure(name, error, rest.includes('--debug') || rest.includes('-d')));
     return statusFor(error);
   }
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '--help' || arg === '-h');
 }

@@ -1,17 +1,89 @@
 import type { Io } from './io.ts';
+import type { OptionTable } from './option.ts';
+import type * as options from './options.ts';
 
 /** Resolves with the exit status. */
 export type Command = (args: readonly string[], io: Io) => Promise<number>;
 
 export interface CommandEntry {
+  readonly usage: string;
+  /** One line, at most 60 columns. */
   readonly summary: string;
+  /** More about it, for its help; lines of at most 78 columns. */
+  readonly more?: string;
+  /** Its table in `options.ts`. */
+  readonly options?: keyof typeof options;
+  /** Only when it is called: `--version` must not load what moves files. */
   readonly load: () => Promise<Command>;
 }
 
-/** Every command, in the order in which the help names them. Each is loaded only when it is called. */
+/** Every command, in the order in which the help names them. */
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  cp: {
+    usage: 'bridle cp [OPTION]... SRC... DST',
+    summary: 'copy files and directories, here or from and to URLs',
+    more: `SRC and DST are paths or URLs; several SRC need a directory as DST. A DST that
+does not exist yet is a directory when it ends in \`/\`. \`-\` stands for standard
+input as SRC and standard output as DST.`,
+    options: 'CP_OPTIONS',
+    load: async () => (await import('./cp.ts')).cp,
+  },
   transfer: {
+    usage: 'bridle transfer [OPTION]... [--file FILE]',
     summary: 'do what a transfer list says',
+    more: `The list is JSON or the text format of pegasus-transfer.`,
+    options: 'TRANSFER_OPTIONS',
     load: async () => (await import('./transfer.ts')).transfer,
   },
+  ls: {
+    usage: 'bridle ls [OPTION]... PLACE...',
+    summary: 'list what is in a directory',
+    options: 'LS_OPTIONS',
+    load: async () => (await import('./ls.ts')).ls,
+  },
+  stat: {
+    usage: 'bridle stat [OPTION]... PLACE...',
+    summary: 'tell type, size, modification time, version and digests',
+    options: 'STAT_OPTIONS',
+    load: async () => (await import('./stat.ts')).stat,
+  },
+  cat: {
+    usage: 'bridle cat [OPTION]... PLACE...',
+    summary: 'write files to standard output, one after the other',
+    options: 'CAT_OPTIONS',
+    load: async () => (await import('./cat.ts')).cat,
+  },
+  mkdir: {
+    usage: 'bridle mkdir [OPTION]... PLACE...',
+    summary: 'make directories, and those above them',
+    options: 'MKDIR_OPTIONS',
+    load: async () => (await import('./mkdir.ts')).mkdir,
+  },
+  rm: {
+    usage: 'bridle rm [OPTION]... PLACE...',
+    summary: 'remove files; what is not there is not missed',
+    options: 'RM_OPTIONS',
+    load: async () => (await import('./rm.ts')).rm,
+  },
+  completions: {
+    usage: 'bridle completions bash|zsh|fish',
+    summary: 'print the completions for a shell',
+    load: async () => (await import('./completions.ts')).completions,
+  },
+  help: {
+    usage: 'bridle help [COMMAND]',
+    summary: 'tell of a command and its options',
+    load: async () => (await import('./help.ts')).help,
+  },
 };
+
+/** The command of exactly this name. */
+export function findCommand(name: string): CommandEntry | undefined {
+  return Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+}
+
+/** The option table of a command; empty for one without options. */
+export async function optionsOf({ options: name }: CommandEntry): Promise<OptionTable> {
+  if (name === undefined) return {};
+  return (await import('./options.ts'))[name];
+}

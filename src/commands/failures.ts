@@ -1,8 +1,9 @@
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import { safeText } from '../report/format.ts';
+import { findCommand } from './commands.ts';
 
-/** Exit statuses of `bridle`. */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** Exit statuses of `bridle`. A reader of our output that has left ends us as SIGPIPE ends others. */
+export const EXIT = { done: 0, failed: 1, usage: 2, readerLeft: 141 } as const;
 
 const usage = new WeakSet<object>();
 
@@ -29,10 +30,15 @@ export function isReaderGone(error: unknown): boolean {
 }
 
 /** An error as one line, or a few where its text has several, and its hint. A stack only for `--debug`. */
-export function describeFailure(name: string, error: unknown, debug: boolean): string {
+export function describeFailure(command: string, error: unknown, debug: boolean): string {
   const known = toTransferError(error, 'unexpected error');
   const lines = known.message.split('\n').map(safeText).join('\n');
-  const hint = known.hint === undefined ? '' : `hint: ${safeText(known.hint)}\n`;
+  const hint =
+    known.hint ?? (statusFor(error) === EXIT.usage && !usage.has(known) ? helpFor(command) : undefined);
   const stack = debug && error instanceof Error ? `${error.stack}\n` : '';
-  return `${name}: ${lines}\n${hint}${stack}`;
+  return `bridle: ${lines}\n${hint === undefined ? '' : `hint: ${safeText(hint)}\n`}${stack}`;
+}
+
+function helpFor(command: string): string {
+  return findCommand(command) ? `bridle help ${command}` : 'bridle --help';
 }

@@ -44,7 +44,8 @@ export function flag(common: Common): Option<boolean> {
     ...common,
     expects: 'on or off',
     initial: false,
-    parse: (text) => (YES.includes(text.toLowerCase()) ? true : NO.includes(text.toLowerCase()) ? false : undefined),
+    parse: (text) =>
+      YES.includes(text.toLowerCase()) ? true : NO.includes(text.toLowerCase()) ? false : undefined,
   };
 }
 
@@ -80,7 +81,8 @@ export function bytes<V extends number | undefined>(
     ...rest,
     expects: what,
     parse(text) {
-      const [, number = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,6})?)([KMGT]?)(?:i?B)?(?:\/s)?$/i.exec(text) ?? [];
+      const [, number = '', unit = ''] =
+        /^(\d{1,12}(?:\.\d{1,6})?)([KMGT]?)(?:i?B)?(?:\/s)?$/i.exec(text) ?? [];
       if (number === '') return undefined;
       const size = Math.floor(Number(number) * 1024 ** POWERS.indexOf(unit.toUpperCase()));
       return size < min || !Number.isSafeInteger(size) ? undefined : size;
@@ -93,7 +95,9 @@ const SECONDS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600,
 const MOST_SECONDS = 24 * 86_400;
 
 /** A duration, in seconds or with `s`, `m`, `h` or `d` behind it. */
-export function seconds(common: Common & { readonly min?: number; readonly initial: number }): Option<number> {
+export function seconds(
+  common: Common & { readonly min?: number; readonly initial: number },
+): Option<number> {
   const { min = 0.001, ...rest } = common;
   return {
     group: 'rare',

@@ -33,14 +33,15 @@ const SERVICE = {
     shown: '60s',
     help: 'wait for the next byte',
   }),
-  itemTimeout: seconds({
-    name: 'item-timeout',
-    env: 'BRIDLE_ITEM_TIMEOUT',
-    initial: 6 * 3600,
-    shown: '6h',
-    help: 'time for one attempt at one file',
-  }),
 };
+
+const ITEM_TIMEOUT = seconds({
+  name: 'item-timeout',
+  env: 'BRIDLE_ITEM_TIMEOUT',
+  initial: 6 * 3600,
+  shown: '6h',
+  help: 'time for one attempt at one file',
+});
 
 /** What a run of transfers takes. */
 const RUN = {
@@ -63,7 +64,11 @@ const RUN = {
     initial: 3,
     help: 'attempts at each file',
   }),
-  checksum: algorithms({ name: 'checksum', env: 'BRIDLE_CHECKSUM', help: 'take these digests of every file' }),
+  checksum: algorithms({
+    name: 'checksum',
+    env: 'BRIDLE_CHECKSUM',
+    help: 'take these digests of every file',
+  }),
   verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
   update: flag({ name: 'update', letter: 'u', help: 'leave identical destinations alone' }),
   preserve: flag({ name: 'preserve', letter: 'p', help: 'keep modification times' }),
@@ -110,7 +115,13 @@ const RUN = {
     shown: '0',
     help: 'look again for absent sources',
   }),
-  events: text({ name: 'events', value: 'FILE', group: 'rare', help: 'write every event as JSON (- for stdout)' }),
+  events: text({
+    name: 'events',
+    value: 'FILE',
+    group: 'rare',
+    help: 'write every event as JSON (- for stdout)',
+  }),
+  itemTimeout: ITEM_TIMEOUT,
   ...SERVICE,
 };
 
@@ -150,6 +161,7 @@ export const STAT_OPTIONS = {
 /** `bridle cat`. */
 export const CAT_OPTIONS = {
   attempts: RUN.attempts,
+  itemTimeout: ITEM_TIMEOUT,
   ...SERVICE,
 };
 

@@ -33,7 +33,12 @@ export function parseOptions<T extends OptionTable>(
   let help = false;
 
   function set(key: string, shown: string, text: string): void {
-    values[key] = parseValue(table[key] as Option<unknown>, shown, text, given.some((one) => one.key === key) ? values[key] : (table[key] as Option<unknown>).initial);
+    values[key] = parseValue(
+      table[key] as Option<unknown>,
+      shown,
+      text,
+      given.some((one) => one.key === key) ? values[key] : (table[key] as Option<unknown>).initial,
+    );
     given.push({ key, text });
   }
 

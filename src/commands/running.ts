@@ -1,14 +1,15 @@
+import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
 import { formatLocation } from '../location.ts';
 import type { Emit } from '../outcome.ts';
 import { describePair } from '../plan.ts';
 import { safeText } from '../report/format.ts';
 import { type Audience, gather } from './audience.ts';
+import { EXIT } from './failures.ts';
 import type { Io } from './io.ts';
 import { openSession } from './session.ts';
 import { type RunValues, randomFrom, runOptions } from './settings.ts';
 import { statusOf, watchSignals } from './signals.ts';
-import type { Endpoints } from '../endpoints.ts';
 
 /** What making the requests of a run may use. */
 export interface InputTools {
@@ -30,19 +31,19 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
   const watch = watchSignals();
   try {
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
-    if (values.dryRun) {
-      await printPlan(plan(input, runOptions(values), { open, emit, random }), io);
-      return 0;
-    }
-    audience = await gather(values, io);
+    const { dryRun } = values;
+    audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);
+    const tools = { open, emit, random };
     try {
-      await run(input, runOptions(values), { open, emit, random }, watch.signal);
+      if (dryRun) await printPlan(plan(input, runOptions(values), tools), io);
+      else await run(input, runOptions(values), tools, watch.signal);
     } finally {
       await audience.close();
     }
     const signal = watch.received();
     if (signal !== undefined) return statusOf(signal);
-    return audience.failed() > 0 ? 1 : 0;
+    if (audience.readerLeft()) return EXIT.readerLeft;
+    return audience.failed() > 0 ? EXIT.failed : EXIT.done;
   } finally {
     watch.stop();
     await endpoints.close();

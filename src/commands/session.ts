@@ -4,13 +4,13 @@ import { TransferError } from '../errors.ts';
 import type { HttpClient } from '../protocol.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
-import type { CAT_OPTIONS } from './options.ts';
+import type { STAT_OPTIONS } from './options.ts';
 import { readAuthorities } from './trust.ts';
 import { VERSION } from './version.ts';
 
 /** What a command says about the services that it talks to. */
 export type ServiceValues = Pick<
-  Values<typeof CAT_OPTIONS>,
+  Values<typeof STAT_OPTIONS>,
   'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout'
 >;
 
@@ -20,11 +20,6 @@ export interface SessionTools {
   readonly connections: number;
   readonly warn: (key: string, message: string) => void;
 }
-
-/** Under this rate for this long a transfer has stalled, however regularly single bytes come. */
-const LOW_SPEED = { bytesPerSecond: 1024, seconds: 100 };
-/** Servers close idle connections after 5 s or more. */
-const IDLE_SECONDS = 4;
 
 /**
  * Endpoints for one run. The HTTP client and the credentials are loaded by the first endpoint that asks: a copy on the
@@ -47,8 +42,6 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
           connect: values.connectTimeout,
           firstByte: values.firstByteTimeout,
           stall: values.stallTimeout,
-          lowSpeed: LOW_SPEED,
-          idle: IDLE_SECONDS,
         },
       });
     }),

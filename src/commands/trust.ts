@@ -27,7 +27,10 @@ export function readAuthorities(files: readonly string[], env: Environment): () 
 function readFile(path: string, option: string): readonly string[] {
   const certificates = readCertificates(path, option);
   if (certificates.length > 0) return certificates;
-  throw new TransferError('invalid-request', `${option}: expected certificates in PEM form, got none in \`${path}\``);
+  throw new TransferError(
+    'invalid-request',
+    `${option}: expected certificates in PEM form, got none in \`${path}\``,
+  );
 }
 
 function readDirectory(directory: string): readonly string[] {

@@ -10,11 +10,14 @@ import { canceled } from './wire.ts';
 /** A control request has an answer of a few lines; an error page may be longer, a file never comes this way. */
 const MAX_ANSWER = 1024 * 1024;
 
-/** Requests that carry no body and whose answer has none of interest. */
-const CONTROL: ReadonlySet<string> = new Set(['HEAD', 'DELETE', 'OPTIONS', 'MKCOL', 'MOVE']);
+/**
+ * Requests that carry no body and whose answer has none of interest. Not HEAD: undici closes the connection after each,
+ * and asking about thousands of files must not take thousands of handshakes.
+ */
+const CONTROL: ReadonlySet<string> = new Set(['DELETE', 'OPTIONS', 'MKCOL', 'MOVE']);
 
 /** May be asked again when the connection ended without an answer. */
-const REPEATABLE: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS', 'DELETE']);
+const REPEATABLE: ReadonlySet<string> = new Set(['OPTIONS', 'DELETE']);
 
 /** True for requests that go by undici. */
 export function isControl(method: string, hasBody: boolean): boolean {

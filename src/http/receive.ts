@@ -116,7 +116,10 @@ function readFinal(wire: Wire, exchange: Exchange, head: Head, rest: number): vo
     kill(wire, malformed(exchange, framing));
     return;
   }
-  wire.reusable = isReusable(head, framing) && exchange.sent;
+  // Some servers send a body behind a HEAD: what it does to the connection ends with it.
+  const isStray = exchange.method === 'HEAD' && wire.fill > rest;
+  const fill = isStray ? rest : wire.fill;
+  wire.reusable = isReusable(head, framing) && exchange.sent && !isStray;
   wire.keepAliveSeconds = keepAliveSeconds(head);
   exchange.answered = true;
   exchange.owes = 'bytes';
@@ -126,7 +129,6 @@ function readFinal(wire: Wire, exchange: Exchange, head: Head, rest: number): vo
   });
   exchange.body = body;
   wire.state = 'body';
-  const fill = wire.fill;
   wire.fill = 0;
   // First the bytes, then the answer: a small file is complete before anybody asks for it.
   if (fill > rest || framing.kind !== 'close')

@@ -38,8 +38,6 @@ export function requireDigests(known: {
   readonly expected: readonly Digest[];
   readonly source: Source;
   readonly trailer: readonly Digest[];
-  /** Digests of one response say nothing about a content that came in several. */
-  readonly resumed: boolean;
 }): Grading {
   const { doing, ours, source } = known;
   const expected = requireEqual(doing, 'expected', ours, known.expected);
@@ -49,7 +47,7 @@ export function requireDigests(known: {
     }
   }
   const server = requireEqual(doing, 'the server stores', ours, source.digests ?? []);
-  const told = [...(known.resumed ? [] : (source.wire ?? [])), ...known.trailer];
+  const told = [...(source.wire ?? []), ...known.trailer];
   const wire = requireEqual(doing, 'the sender declared', ours, told);
   return {
     by: 'sender',

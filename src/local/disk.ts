@@ -68,6 +68,8 @@ export interface DiskCalls {
   readonly fstat: Call<[fd: number], fs.BigIntStats>;
   readonly stat: Call<[path: string], fs.BigIntStats>;
   readonly lstat: Call<[path: string], fs.BigIntStats>;
+  /** What stands at `path` itself, undefined when nothing does: asked of every destination, so it must not throw. */
+  readonly look: Call<[path: string], fs.Stats | undefined>;
   readonly rename: Call<[from: string, to: string], void>;
   readonly unlink: Call<[path: string], void>;
   readonly fchmod: Call<[fd: number, mode: number], void>;
@@ -85,6 +87,7 @@ const blocking: DiskCalls = {
   fstat: (fd) => fs.fstatSync(fd, { bigint: true }),
   stat: (path) => fs.statSync(path, { bigint: true }),
   lstat: (path) => fs.lstatSync(path, { bigint: true }),
+  look: (path) => fs.lstatSync(path, { throwIfNoEntry: false }),
   rename: (from, to) => fs.renameSync(from, to),
   unlink: (path) => fs.unlinkSync(path),
   fchmod: (fd, mode) => fs.fchmodSync(fd, mode),
@@ -101,6 +104,11 @@ const pooled: DiskCalls = {
   fstat: (fd) => callback((done) => fs.fstat(fd, { bigint: true }, done)),
   stat: (path) => fs.promises.stat(path, { bigint: true }),
   lstat: (path) => fs.promises.lstat(path, { bigint: true }),
+  look: (path) =>
+    fs.promises.lstat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    }),
   rename: (from, to) => fs.promises.rename(from, to),
   unlink: (path) => fs.promises.unlink(path),
   fchmod: (fd, mode) => callback((done) => fs.fchmod(fd, mode, done)),

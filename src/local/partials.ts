@@ -112,7 +112,7 @@ function isInUse(path: string, writer: string, touched: number, now: number): bo
 /** A name that nobody else writes to, for a new partial with this key. */
 export function newPartial(place: PartialFolder, key: string, suffix: 'part' | 'link' = 'part'): string {
   sequence += 1;
-  const path = join(place.folder, `${key}-${writerId()}-${sequence.toString(16)}.${suffix}`);
+  const path = `${place.folder}/${key}-${writerId()}-${sequence.toString(16)}.${suffix}`;
   active.add(path);
   return path;
 }

@@ -24,16 +24,11 @@ const SPACE_CHECK_BYTES = 1024 * 1024;
 
 /** What stands under the final name, as far as a write cares: its permission bits when it is a file. */
 export async function inspectDestination(place: PartialFolder, path: string): Promise<number | undefined> {
-  try {
-    const stat = await place.calls.lstat(path);
-    if (stat.isDirectory()) {
-      throw new TransferError('already-exists', `write \`${path}\`: expected a file name, got a directory`);
-    }
-    return stat.isFile() ? Number(stat.mode & 0o777n) : undefined;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
+  const stat = await place.calls.look(path);
+  if (stat?.isDirectory()) {
+    throw new TransferError('already-exists', `write \`${path}\`: expected a file name, got a directory`);
   }
+  return stat?.isFile() ? stat.mode & 0o777 : undefined;
 }
 
 /** What a dead writer, or an earlier attempt, left under this key; claimed for this process. */

@@ -1,0 +1,60 @@
+import type { Endpoints } from '../endpoints.ts';
+import { TransferError, toTransferError } from '../errors.ts';
+import type { Place } from '../request.ts';
+import { parseArgument } from './arguments.ts';
+import { describeFailure } from './failures.ts';
+import type { Io } from './io.ts';
+import { openSession, type ServiceValues } from './session.ts';
+import { statusOf, watchSignals } from './signals.ts';
+
+/** The places that the arguments of a command name: at least one. */
+export function parsePlaces(positionals: readonly string[]): readonly Place[] {
+  if (positionals.length === 0)
+    throw new TransferError('invalid-request', 'expected a path or URL, got nothing');
+  return positionals.map((text) => parseArgument(text));
+}
+
+export interface Visit {
+  readonly endpoints: Endpoints;
+  readonly signal: AbortSignal;
+}
+
+/** Does `work` for each place in turn. One that fails is told and stops no other; exit status 1 then. */
+export async function forEachPlace(
+  command: string,
+  places: readonly Place[],
+  values: ServiceValues & { readonly debug: boolean },
+  io: Io,
+  work: (place: Place, visit: Visit) => Promise<boolean>,
+): Promise<number> {
+  const warned = new Set<string>();
+  const endpoints = openSession(values, {
+    env: io.env,
+    connections: 1,
+    warn(key, message) {
+      if (!warned.has(key)) io.err(`warning: ${message}\n`);
+      warned.add(key);
+    },
+  });
+  const watch = watchSignals();
+  let status = 0;
+  try {
+    for (const place of places) {
+      try {
+        if (!(await work(place, { endpoints, signal: watch.signal }))) status = 1;
+      } catch (error) {
+        const signal = watch.received();
+        if (signal !== undefined) return statusOf(signal);
+        const known = toTransferError(error, command);
+        // What printing met is of no place; the caller knows what a reader that has gone means.
+        if (known !== error) throw error;
+        io.err(describeFailure(command, known, values.debug));
+        status = 1;
+      }
+    }
+    return status;
+  } finally {
+    watch.stop();
+    await endpoints.close();
+  }
+}

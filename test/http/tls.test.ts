@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { certificate, closeAll, makeClient, never, readAll, serve } from './scripted.ts';
+
+afterEach(closeAll);
+
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+const ca = [certificate('ca.pem')];
+
+const answering = (name: 'server' | 'other') =>
+  serve(
+    async (visit) => {
+      for (;;) {
+        await visit.request();
+        visit.send(OK);
+      }
+    },
+    { certificate: name },
+  );
+
+describe('a certificate', () => {
+  test('of a trusted authority is accepted, by name and by address', async () => {
+    const server = await answering('server');
+    const client = makeClient({ ca });
+    for (const url of [server.url, server.url.replace('127.0.0.1', 'localhost')]) {
+      const response = await client.send({ method: 'GET', url, signal: never });
+      expect((await readAll(response)).toString()).toBe('ok');
+      expect((await client.send({ method: 'OPTIONS', url, signal: never })).status).toBe(200);
+    }
+  });
+
+  test.each(['GET', 'OPTIONS'])(
+    'S11 of an unknown authority is refused for %s, with a way out',
+    async (method) => {
+      const server = await answering('server');
+      await expect(makeClient().send({ method, url: server.url, signal: never })).rejects.toMatchObject({
+        code: 'permission-denied',
+        message: expect.stringContaining(`the certificate of \`127.0.0.1:${server.port}\` was refused`),
+        hint: expect.stringContaining('BRIDLE_TLS_VERIFY=off'),
+      });
+    },
+  );
+
+  test('S11 for another host is refused', async () => {
+    const server = await answering('other');
+    await expect(
+      makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never }),
+    ).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
+  test.each(['option', 'credentials'])('S11 is accepted by the %s, with one loud warning', async (way) => {
+    const server = await answering('other');
+    const warnings: string[] = [];
+    const client = makeClient({
+      ...(way === 'option' ? { verifyTls: false } : {}),
+      warn: (_key, message) => warnings.push(message),
+    });
+    for (let round = 0; round < 2; round++) {
+      const response = await client.send({
+        method: 'GET',
+        url: server.url,
+        ...(way === 'option' ? {} : { secrets: async () => ({ verifyTls: false }) }),
+        signal: never,
+      });
+      expect(response.status).toBe(200);
+    }
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('NOT verified');
+    if (way === 'option') return;
+    // A connection made without verification is not lent to those who want it.
+    await expect(client.send({ method: 'GET', url: server.url, signal: never })).rejects.toMatchObject({
+      code: 'permission-denied',
+    });
+  });
+
+  test('a server that speaks no TLS is an error that may pass', async () => {
+    const server = await serve(async (visit) => {
+      visit.send('hello\r\n');
+      await visit.closed;
+    });
+    const url = server.url.replace('http:', 'https:');
+    await expect(makeClient().send({ method: 'GET', url, signal: never })).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+  });
+});
+
+describe('the end of a TLS connection', () => {
+  test('F19 a cut that tells nobody is not taken for the end of a body', async () => {
+    const server = await serve(
+      async (visit) => {
+        await visit.request();
+        visit.send('HTTP/1.1 200 OK\r\n\r\nhello');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        visit.socket.destroy();
+      },
+      { certificate: 'server' },
+    );
+    const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
+    await expect(readAll(response)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('F19 a cut before the declared length is one', async () => {
+    const server = await serve(
+      async (visit) => {
+        await visit.request();
+        visit.send('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello');
+        visit.socket.end();
+      },
+      { certificate: 'server' },
+    );
+    const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
+    await expect(readAll(response)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('after 5 of 10 bytes'),
+    });
+  });
+
+  test('large bodies arrive whole', async () => {
+    const size = 9 * 1024 * 1024 + 1;
+    const content = Buffer.alloc(size, 'pattern of a prime length.');
+    const server = await serve(
+      async (visit) => {
+        await visit.request();
+        visit.send(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`, content);
+      },
+      { certificate: 'server' },
+    );
+    const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
+    expect((await readAll(response)).equals(content)).toBe(true);
+  });
+});

@@ -1,0 +1,70 @@
+/** What the kills of one subject came to. */
+export interface Ledger {
+  /** Kills that ended a run. */
+  kills: number;
+  /** Of those: before anything was asked for; with the new content already under its name. */
+  early: number;
+  late: number;
+  /** Transfers that came to their end. */
+  finished: number;
+  /** Runs that went on behind an earlier one. */
+  resumed: number;
+  /** For each kill that cost something measurable: bytes that were sent before it and had to be sent again. */
+  readonly again: number[];
+  readonly violations: string[];
+}
+
+export function openLedger(): Ledger {
+  return { kills: 0, early: 0, late: 0, finished: 0, resumed: 0, again: [], violations: [] };
+}
+
+/** One ledger for what several lanes wrote down. */
+export function sumLedgers(ledgers: readonly Ledger[]): Ledger {
+  const sum = openLedger();
+  for (const one of ledgers) {
+    sum.kills += one.kills;
+    sum.early += one.early;
+    sum.late += one.late;
+    sum.finished += one.finished;
+    sum.resumed += one.resumed;
+    sum.again.push(...one.again);
+    sum.violations.push(...one.violations);
+  }
+  return sum;
+}
+
+/** The value that a share of the values does not exceed; 0 of none (nearest rank). */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+const MIB = 1024 * 1024;
+
+/** Bytes in MiB with one decimal. */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / MIB).toFixed(1)} MiB`;
+}
+
+/** One row of the table in `docs/torture.md`. */
+export function ledgerRow(name: string, ledger: Ledger): string {
+  const { again } = ledger;
+  const cells = [
+    name,
+    ledger.kills,
+    ledger.early,
+    ledger.late,
+    ledger.resumed,
+    ledger.violations.length,
+    again.length,
+    mebibytes(percentile(again, 0.5)),
+    mebibytes(percentile(again, 0.95)),
+    mebibytes(percentile(again, 1)),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+export const LEDGER_HEAD = [
+  '| subject | kills | before the first byte | after the rename | resumed | violations | measured | again p50 | p95 | max |',
+  '|---|---|---|---|---|---|---|---|---|---|',
+];
