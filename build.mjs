@@ -21,6 +21,7 @@ const ENTRY_POINTS = [
   ...COMMANDS.map((command) => `src/commands/${command}-main.ts`),
   'src/index.ts',
   'src/integrity/hash-worker.ts',
+  'src/local/store-worker.ts',
 ];
 
 const began = new Date();

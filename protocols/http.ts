@@ -44,7 +44,7 @@ export function open(location: Location, context: Context): Endpoint {
         headers: rangeHeaders(call),
         secrets,
         signal: call.signal,
-        ...(call.fresh ? { fresh: true } : {}),
+        fresh: call.fresh,
       });
       try {
         const start = call.range?.start ?? 0;
@@ -64,7 +64,7 @@ export function open(location: Location, context: Context): Endpoint {
         method: 'PUT',
         url,
         body: held.body,
-        ...(call.size === undefined ? {} : { size: call.size }),
+        size: call.size,
         secrets,
         signal: call.signal,
       });
@@ -95,14 +95,11 @@ export function open(location: Location, context: Context): Endpoint {
 
 function statOf(response: HttpResponse): Stat {
   const { headers } = response;
-  const size = lengthOf(headers['content-length']);
-  const version = versionOf(headers);
-  const modified = dateOf(headers['last-modified']);
   return {
     type: 'file',
-    ...(size === undefined ? {} : { size }),
-    ...(modified ? { modified } : {}),
-    ...(version === undefined ? {} : { version }),
+    size: lengthOf(headers['content-length']),
+    modified: dateOf(headers['last-modified']),
+    version: versionOf(headers),
   };
 }
 
@@ -126,6 +123,13 @@ function lengthOf(text: string | undefined): number | undefined {
   return length;
 }
 
+const NO_ANSWER: ReadonlySet<string> = new Set([
+  'unsupported',
+  'unexpected',
+  'permission-denied',
+  'unauthenticated',
+]);
+
 /** `If-Range` with the validator: the server answers with the whole when it has another version (RFC 9110 §13.1.5). */
 function rangeHeaders(call: ReadCall): Record<string, string> {
   const { range, version } = call;
@@ -138,12 +142,11 @@ function rangeHeaders(call: ReadCall): Record<string, string> {
 }
 
 function wholeSource(url: string, response: HttpResponse, call: ReadCall): Source {
-  if (response.status !== 200 && response.status !== 203 && response.status !== 204) {
-    throw statusError(response, `read \`${url}\``);
-  }
-  const stat = statOf(response);
-  if (call.version !== undefined && stat.version !== call.version) throw changed(url);
-  return sourceOf(url, response, stat);
+  const { status, headers } = response;
+  if (status !== 200 && status !== 203 && status !== 204) throw statusError(response, `read \`${url}\``);
+  const version = versionOf(headers);
+  if (call.version !== undefined && version !== call.version) throw changed(url);
+  return sourceOf(url, response, lengthOf(headers['content-length']), version);
 }
 
 function partSource(url: string, response: HttpResponse, call: ReadCall): Source {
@@ -168,10 +171,7 @@ function partSource(url: string, response: HttpResponse, call: ReadCall): Source
     );
   }
   // A 206 need not repeat the validator; the server was asked to send a part only of this version.
-  const kept = version ?? call.version;
-  const { version: _, size: __, ...rest } = statOf(response);
-  const size = range.total === undefined ? {} : { size: range.total };
-  return sourceOf(url, response, { ...rest, ...size, ...(kept === undefined ? {} : { version: kept }) });
+  return sourceOf(url, response, range.total, version ?? call.version);
 }
 
 /** `bytes first-last/total` (RFC 9110 §14.4) as a half-open range; undefined when it makes no sense. */
@@ -188,24 +188,36 @@ function changed(url: string): TransferError {
   return new TransferError('changed', `read \`${url}\`: it is no longer the version that was asked for`);
 }
 
-function sourceOf(url: string, response: HttpResponse, stat: Stat): Source {
-  const wire = digestsOfWhole(response.headers, response.status);
-  const encoding = response.headers['content-encoding'];
+function sourceOf(
+  url: string,
+  response: HttpResponse,
+  size: number | undefined,
+  version: string | undefined,
+): Source {
+  const { headers, status } = response;
+  const encoding = headers['content-encoding'];
   const isEncoded = encoding !== undefined && encoding !== 'identity';
   return {
-    ...stat,
+    type: 'file',
+    size,
+    version,
+    // Asked for rarely, and parsing a date costs as much as all the rest of a small answer.
+    get modified() {
+      return dateOf(headers['last-modified']);
+    },
     bytes: response.body,
-    ...(wire.length === 0 ? {} : { wire }),
-    ...(isEncoded ? { note: `the server sent it ${encoding.slice(0, 20)}-encoded; stored as received` } : {}),
+    wire: digestsOfWhole(headers, status),
+    note: isEncoded ? `the server sent it ${encoding.slice(0, 20)}-encoded; stored as received` : undefined,
     trailer: () => trailerDigests(url, response),
     discard: () => response.discard(),
   };
 }
 
 /** The body of a partial answer has digests of its own, which say nothing of the file. */
-function digestsOfWhole(fields: HttpResponse['headers'], status: number): readonly Digest[] {
+function digestsOfWhole(fields: HttpResponse['headers'], status: number): readonly Digest[] | undefined {
   const { whole, content } = declaredDigests(fields);
-  return status === 206 ? whole : [...whole, ...content];
+  const known = status === 206 ? whole : [...whole, ...content];
+  return known.length === 0 ? undefined : known;
 }
 
 /** XRootD and Pelican caches tell in a trailer that a body they ended properly is not whole: `X-Transfer-Status: 500: text`. */
@@ -216,7 +228,7 @@ async function trailerDigests(url: string, response: HttpResponse): Promise<read
     const shown = status.replace(/[^\x20-\x7e]/g, '?').slice(0, 120);
     throw new TransferError('unavailable', `read \`${url}\`: the server says after the body: \`${shown}\``);
   }
-  return digestsOfWhole(trailers, response.status);
+  return digestsOfWhole(trailers, response.status) ?? [];
 }
 
 interface Held {
@@ -296,7 +308,7 @@ function stagedPut(put: {
       if (response.status < 200 || response.status > 299) throw statusError(response, `write \`${put.url}\``);
       const digests = declaredDigests(response.headers).whole;
       const size = await storedSize(put.endpoint, put.path, signal);
-      return { digests, ...(size === undefined ? {} : { size }) };
+      return { digests, size };
     },
     async abort() {
       put.held.drop();
@@ -305,7 +317,7 @@ function stagedPut(put: {
   };
 }
 
-/** What the server now has under the name. One that does not answer HEAD leaves the size unproven, not the upload failed. */
+/** What the server now has under the name. One that does not answer HEAD, or not to us (an upload URL that is good for PUT alone), leaves the size unproven, not the upload failed. */
 async function storedSize(
   endpoint: Endpoint,
   path: string,
@@ -314,8 +326,7 @@ async function storedSize(
   try {
     return (await endpoint.stat(path, { signal })).size;
   } catch (error) {
-    if (error instanceof TransferError && (error.code === 'unsupported' || error.code === 'unexpected'))
-      return undefined;
+    if (error instanceof TransferError && NO_ANSWER.has(error.code)) return undefined;
     throw error;
   }
 }

@@ -10,14 +10,14 @@ import type { Pair, TransferStep } from './plan.ts';
 import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
 import type { Place } from './request.ts';
 import { chooseRoute, type Route } from './route.ts';
-import { type StreamCall, stream } from './stream.ts';
+import { type StreamCall, type StreamEvents, stream } from './stream.ts';
 
 /** What the engine lends to every attempt. */
 export interface AttemptTools {
   readonly open: (place: Place) => Promise<Endpoint>;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly limiter?: StreamCall['limiter'];
+  readonly limiter: StreamCall['limiter'];
   readonly lend: StreamCall['lend'];
   readonly options: AttemptOptions;
 }
@@ -36,11 +36,6 @@ export interface AttemptOptions {
   readonly fault?: () => string | undefined;
 }
 
-export type AttemptEvents = Pick<
-  StreamCall,
-  'onSize' | 'onProgress' | 'onResume' | 'onContinue' | 'onStartOver' | 'onVisible'
->;
-
 export interface AttemptCall {
   readonly step: TransferStep;
   readonly pair: Pair;
@@ -48,7 +43,7 @@ export interface AttemptCall {
   readonly expected: readonly Digest[];
   readonly fresh: boolean;
   readonly signal: AbortSignal;
-  readonly events: AttemptEvents;
+  readonly events: StreamEvents;
 }
 
 export interface AttemptResult {
@@ -128,7 +123,7 @@ export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<A
   if (chosen.kind === 'link') return link(ends, call);
   if (chosen.kind === 'move') return move(ends, call, tools);
   if (chosen.kind === 'copy') return copy(ends, call, tools);
-  return { route: 'stream', ...(await streamThrough(ends, call, tools)) };
+  return streamThrough(ends, call, tools);
 }
 
 /** A destination that already is the source: nothing to move, and nothing to put at risk. */
@@ -167,19 +162,21 @@ async function identicalAlready(ends: Ends, call: AttemptCall): Promise<AttemptR
   if (here.size === undefined || here.size !== there.size) return undefined;
   const known = [...call.expected, ...(here.digests ?? [])].filter((digest) => digest.partSize === undefined);
   const wanted = known[0]?.algorithm ?? 'sha256';
-  if (known.length > 0 || (ends.from.isLocal && !sameTime(here, there))) {
+  const isSameTime = sameTime(here, there, ends.from.isLocal && ends.to.isLocal ? 2 : 1000);
+  if (known.length > 0 || (ends.from.isLocal && !isSameTime)) {
     const ours = await digestOf(ends.to, ends.destination.location.path, wanted, signal);
     const theirs = known[0]?.value ?? (await digestOf(ends.from, ends.source.location.path, wanted, signal));
     if (ours === undefined || ours !== theirs) return undefined;
     return nothingMoved(here, new Map([[wanted, ours]]), call.expected, 'identical already, by digest');
   }
-  if (!sameTime(here, there)) return undefined;
+  if (!isSameTime) return undefined;
   return nothingMoved(here, new Map(), [], 'identical already, by size and modification time');
 }
 
-function sameTime(a: Stat, b: Stat): boolean {
+/** Services tell seconds; two files of this machine are told apart by less. Both times in ticks of so many milliseconds. */
+function sameTime(a: Stat, b: Stat, tick: number): boolean {
   if (!a.modified || !b.modified) return false;
-  return Math.floor(a.modified.getTime() / 1000) === Math.floor(b.modified.getTime() / 1000);
+  return Math.floor(a.modified.getTime() / tick) === Math.floor(b.modified.getTime() / tick);
 }
 
 async function digestOf(endpoint: Endpoint, path: string, algorithm: Algorithm, signal: AbortSignal) {
@@ -298,7 +295,6 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
 function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
   const { options, limiter } = tools;
   const { step, signal } = call;
-  const spoil = options.fault?.();
   const verifyWritten = options.verifyWritten || step.verifyRemote;
   const own: readonly Algorithm[] = step.generateChecksum || verifyWritten ? ['sha256'] : [];
   const algorithms = own.length === 0 ? options.checksums : [...new Set([...own, ...options.checksums])];
@@ -308,16 +304,16 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     key: keyOf(ends),
     algorithms,
     expected: call.expected,
-    ...(step.size === undefined ? {} : { size: step.size }),
+    size: step.size,
     verifyWritten,
     fresh: call.fresh,
     preserve: options.preserve,
-    ...(spoil === undefined ? {} : { fault: spoil }),
+    fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),
-    ...(limiter ? { limiter } : {}),
+    limiter,
     lend: tools.lend,
-    ...call.events,
+    events: call.events,
   });
 }
 

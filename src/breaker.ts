@@ -30,10 +30,13 @@ interface HostState {
  * probes after a growing pause. A probe that succeeds lets everyone go on; a host whose probes all fail is given up.
  */
 export interface Breaker {
-  /** Resolves when the hosts may be tried. Rejects with `unavailable` for one that was given up. */
-  enter(hosts: readonly string[], signal: AbortSignal): Promise<void>;
-  /** What came of an attempt: no code for success. */
-  report(hosts: readonly string[], code: ErrorCode | undefined): void;
+  /**
+   * Resolves when the hosts may be tried, with those of them that the attempt probes. Rejects with `unavailable` for
+   * one that was given up.
+   */
+  enter(hosts: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
+  /** What came of an attempt: no code for success. `probed` is what `enter` resolved with. */
+  report(hosts: readonly string[], code: ErrorCode | undefined, probed: readonly string[]): void;
   /** True once a host will not be tried again in this run. */
   hasGivenUp(hosts: readonly string[]): boolean;
 }
@@ -45,11 +48,12 @@ export function createBreaker(tools: {
 }): Breaker {
   const states = new Map<string, HostState>();
 
-  async function enterHost(host: string, signal: AbortSignal): Promise<void> {
+  /** Resolves with true for the one who probes the host. */
+  async function enterHost(host: string, signal: AbortSignal): Promise<boolean> {
     const state = states.get(host);
     while (state) {
       if (state.givenUp) throw state.givenUp;
-      if (!state.isOpen) return;
+      if (!state.isOpen) return false;
       if (state.isProbing) {
         await turn(state, signal);
         continue;
@@ -59,26 +63,32 @@ export function createBreaker(tools: {
         const pause = backOffSeconds(state.failedProbes + 1, tools.random);
         await tools.clock.sleep(pause * 1000, signal);
       } catch (error) {
-        state.isProbing = false;
-        wake(state);
+        endProbe(state);
         throw error;
       }
-      return;
+      // What was under way when the breaker opened may have come through meanwhile.
+      if (!state.isOpen) {
+        endProbe(state);
+        return false;
+      }
+      return true;
     }
+    return false;
   }
 
-  function reportHost(host: string, code: ErrorCode | undefined): void {
+  function reportHost(host: string, code: ErrorCode | undefined, isProbe: boolean): void {
     const state = states.get(host) ?? newState();
     states.set(host, state);
     const failed = code !== undefined && COUNTED.has(code);
+    if (isProbe) state.isProbing = false;
     if (code === 'canceled') {
-      state.isProbing = false;
+      // Says nothing of the host.
     } else if (!failed) {
-      if (state.isOpen)
-        Object.assign(state, { isOpen: false, isProbing: false, failedProbes: 0, recent: [] });
+      if (state.isOpen) Object.assign(state, { isOpen: false, failedProbes: 0, recent: [] });
       state.recent.push(true);
     } else if (state.isOpen) {
-      if (state.isProbing) failProbe(host, state);
+      // Attempts that began before it opened fail late, and prove nothing new.
+      if (isProbe) failProbe(host, state);
     } else {
       state.recent.push(false);
       openWhenMostFail(host, state);
@@ -88,7 +98,6 @@ export function createBreaker(tools: {
   }
 
   function failProbe(host: string, state: HostState): void {
-    state.isProbing = false;
     state.failedProbes += 1;
     if (state.failedProbes < PROBES) return;
     state.givenUp = new TransferError(
@@ -109,10 +118,18 @@ export function createBreaker(tools: {
 
   return {
     async enter(hosts, signal) {
-      for (const host of hosts) if (states.has(host)) await enterHost(host, signal);
+      const probed: string[] = [];
+      try {
+        for (const host of hosts) if (states.has(host) && (await enterHost(host, signal))) probed.push(host);
+      } catch (error) {
+        // Another host keeps it from going on: somebody else must probe the first one.
+        for (const host of probed) endProbe(states.get(host));
+        throw error;
+      }
+      return probed;
     },
-    report(hosts, code) {
-      for (const host of hosts) if (host !== 'local') reportHost(host, code);
+    report(hosts, code, probed) {
+      for (const host of hosts) if (host !== 'local') reportHost(host, code, probed.includes(host));
     },
     hasGivenUp: (hosts) => hosts.some((host) => states.get(host)?.givenUp !== undefined),
   };
@@ -120,6 +137,12 @@ export function createBreaker(tools: {
 
 function newState(): HostState {
   return { recent: [], isOpen: false, isProbing: false, failedProbes: 0, givenUp: undefined, waiting: [] };
+}
+
+function endProbe(state: HostState | undefined): void {
+  if (!state) return;
+  state.isProbing = false;
+  wake(state);
 }
 
 function wake(state: HostState): void {

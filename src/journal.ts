@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { ALGORITHMS } from './integrity/digests.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
 import type { Algorithm } from './protocol.ts';
 
@@ -21,6 +22,8 @@ export interface JournalHeader {
 export interface Journal {
   /** Writes down that the content up to `block.end` has this digest. */
   add(block: PrefixDigest): void;
+  /** How many are written down. */
+  blocks(): number;
   close(): void;
   /** Closes and removes: the partial has become a file. */
   remove(): void;
@@ -42,6 +45,7 @@ export function openJournal(
   const write = (value: object) => void fs.writeSync(fd, `${JSON.stringify(value)}\n`);
   write({ bridle: 1, ...header });
   for (const block of blocks) write(block);
+  let written = blocks.length;
   let open = true;
   const close = () => {
     if (open) fs.closeSync(fd);
@@ -49,8 +53,11 @@ export function openJournal(
   };
   return {
     add: (block) => {
-      if (open) write(block);
+      if (!open) return;
+      write(block);
+      written += 1;
     },
+    blocks: () => written,
     close,
     remove: () => {
       close();
@@ -99,7 +106,8 @@ function isHeader(value: unknown): value is JournalHeader & { readonly bridle: n
     fields.bridle === 1 &&
     typeof fields.source === 'string' &&
     typeof fields.version === 'string' &&
-    Array.isArray(fields.algorithms)
+    Array.isArray(fields.algorithms) &&
+    fields.algorithms.every((algorithm) => ALGORITHMS.includes(algorithm))
   );
 }
 

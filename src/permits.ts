@@ -65,6 +65,7 @@ export function createPermits(limits: { readonly threads: number; readonly perHo
 
   return {
     acquire(hosts, signal) {
+      if (signal.aborted) return Promise.reject(canceled());
       const unique = [...new Set(hosts)];
       const key = unique.join(' ');
       if (!queues.has(key) && fits(unique)) {
@@ -72,7 +73,6 @@ export function createPermits(limits: { readonly threads: number; readonly perHo
         return releaser(unique);
       }
       return new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(canceled());
         const queue = queues.get(key) ?? [];
         queues.set(key, queue);
         const forget = onAbort(signal, () => {
@@ -102,17 +102,20 @@ export function createBudget(total: number): {
 } {
   let free = total;
   const queue: { readonly bytes: number; readonly grant: () => void }[] = [];
+  const wake = () => {
+    while (queue[0] && queue[0].bytes <= free) {
+      const next = queue.shift();
+      if (!next) return;
+      free -= next.bytes;
+      next.grant();
+    }
+  };
   const giver = (bytes: number) => {
     let held = true;
     return () => {
       if (held) free += bytes;
       held = false;
-      while (queue[0] && queue[0].bytes <= free) {
-        const next = queue.shift();
-        if (!next) return;
-        free -= next.bytes;
-        next.grant();
-      }
+      wake();
     };
   };
   return {
@@ -127,6 +130,8 @@ export function createBudget(total: number): {
         const forget = onAbort(signal, () => {
           queue.splice(queue.indexOf(entry), 1);
           reject(canceled());
+          // The one behind may need less.
+          wake();
         });
         const entry = {
           bytes,

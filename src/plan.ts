@@ -16,7 +16,7 @@ export interface TransferStep {
   /** In the order they are tried. */
   readonly pairs: readonly Pair[];
   readonly expected: readonly Digest[];
-  readonly size?: number;
+  readonly size: number | undefined;
   readonly generateChecksum: boolean;
   readonly verifyRemote: boolean;
   readonly verifySymlinkSource: boolean;
@@ -46,10 +46,22 @@ export interface PlanOptions {
 /** The step for one request. Sources come by priority, the higher first; one without a priority has 1 to 100, drawn. */
 export function planStep(request: Request, options: PlanOptions): Step {
   if (request.kind !== 'transfer') return request;
-  const { sources, destinations, ...rest } = request;
-  const ranked = rank(sources, options);
-  const pairs = destinations.flatMap((destination) => ranked.map((source) => ({ source, destination })));
-  return { ...rest, pairs };
+  const ranked = rank(request.sources, options);
+  const pairs = request.destinations.flatMap((destination) =>
+    ranked.map((source) => ({ source, destination })),
+  );
+  return {
+    kind: 'transfer',
+    index: request.index,
+    lfn: request.lfn,
+    linkage: request.linkage,
+    pairs,
+    expected: request.expected,
+    size: request.size,
+    generateChecksum: request.generateChecksum,
+    verifyRemote: request.verifyRemote,
+    verifySymlinkSource: request.verifySymlinkSource,
+  };
 }
 
 function rank(sources: TransferRequest['sources'], options: PlanOptions): readonly Place[] {

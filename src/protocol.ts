@@ -25,22 +25,22 @@ export interface Range {
 export interface Stat {
   readonly type: 'file' | 'directory' | 'symlink' | 'other';
   /** Bytes of the whole, also on a ranged read. */
-  readonly size?: number;
-  readonly modified?: Date;
+  readonly size?: number | undefined;
+  readonly modified?: Date | undefined;
   /** Permission bits, 0 to 0o7777. */
-  readonly mode?: number;
-  readonly digests?: readonly Digest[];
+  readonly mode?: number | undefined;
+  readonly digests?: readonly Digest[] | undefined;
   /** Differs whenever the content does: strong ETag, generation, mtime+ctime+size+inode. Without one, a broken read starts over. */
-  readonly version?: string;
+  readonly version?: string | undefined;
 }
 
 export interface Source extends Stat {
   /** Iterate once. Leaving the iteration early releases the connection or descriptor. */
   readonly bytes: Bytes;
   /** Digests of the whole file that the sender declared along with these bytes; the stored object's own are in `digests`. */
-  readonly wire?: readonly Digest[];
+  readonly wire?: readonly Digest[] | undefined;
   /** Something about this read that the user should know, one sentence. */
-  readonly note?: string;
+  readonly note?: string | undefined;
   /** Resolves after the body: digests that came behind it. Rejects when the sender says there that the transfer failed. */
   trailer?(): Promise<readonly Digest[]>;
   /** Rejects with `changed` when the content differs from what was promised when the read began. Asked after the last byte. */
@@ -60,8 +60,8 @@ export interface PartialWrite {
 
 /** What the service says it now stores. */
 export interface Stored {
-  readonly size?: number;
-  readonly version?: string;
+  readonly size?: number | undefined;
+  readonly version?: string | undefined;
   readonly digests: readonly Digest[];
 }
 
@@ -80,11 +80,11 @@ export interface Call {
 }
 
 export interface ReadCall extends Call {
-  readonly range?: Range;
+  readonly range?: Range | undefined;
   /** Only this version: anything else rejects with `changed` before any byte. */
-  readonly version?: string;
+  readonly version?: string | undefined;
   /** Past every cache and proxy: a copy in between may be the damaged one. */
-  readonly fresh?: boolean;
+  readonly fresh?: boolean | undefined;
 }
 
 /** The engine's policy for one idempotent unit of a write (a part, a chunk, a MOVE). */
@@ -92,19 +92,19 @@ export type RetryUnit = <T>(unit: (signal: AbortSignal) => Promise<T>) => Promis
 
 export interface WriteCall extends Call {
   /** Bytes that will come. A write of another count rejects with `size-mismatch`. */
-  readonly size?: number;
+  readonly size?: number | undefined;
   /** Permission bits for a new file; never setuid, setgid or sticky. */
-  readonly mode?: number;
+  readonly mode?: number | undefined;
   /** Sets the modification time. */
-  readonly modified?: Date;
+  readonly modified?: Date | undefined;
   /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
   readonly key: string;
   /** Go on behind these ranges of an earlier write; `bytes` starts where they end. */
-  readonly resume?: PartialWrite;
+  readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
-  readonly expected?: readonly Digest[];
+  readonly expected?: readonly Digest[] | undefined;
   /** Called once with the handle of what is being written, before the first byte. With it, a broken write is kept. */
-  readonly onPartial?: (handle: string) => void;
+  readonly onPartial?: ((handle: string) => void) | undefined;
   readonly retry: RetryUnit;
 }
 
@@ -200,14 +200,14 @@ export interface HttpRequest {
   /** Absolute http or https URL without userinfo and without the secret query. */
   readonly url: string;
   /** Lower-case names. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Streamed once. A body that must be sent again (redirect, 401) is only possible while none of it was asked for. */
-  readonly body?: Bytes;
+  readonly body?: Bytes | undefined;
   /** Bytes of the body; without it the body is sent chunked. */
-  readonly size?: number;
+  readonly size?: number | undefined;
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
-  readonly fresh?: boolean;
-  readonly secrets?: (again?: boolean) => Promise<Secrets>;
+  readonly fresh?: boolean | undefined;
+  readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -18,7 +18,10 @@ export interface ResumeOptions {
   readonly start: number;
   readonly fresh?: boolean;
   readonly signal: AbortSignal;
-  readonly onContinue: (offset: number, why: string) => void;
+  /** Sees every chunk before it goes on; a promise holds it back. */
+  readonly tap?: (chunk: Uint8Array) => void | Promise<void>;
+  /** The rest comes from `source` now: what is asked after the last byte is asked there. */
+  readonly onContinue: (offset: number, why: string, source: Source) => void;
 }
 
 /**
@@ -28,19 +31,23 @@ export interface ResumeOptions {
 export async function* resume(source: Source, options: ResumeOptions): AsyncGenerator<Uint8Array> {
   let at = options.start;
   let bytes = source.bytes;
+  // A body that was cut without a length declared: the answer to the range says how long the whole is.
+  let size = source.size;
   for (let fruitless = 0; ; ) {
     const began = at;
     try {
       for await (const chunk of bytes) {
         at += chunk.length;
+        const wait = options.tap?.(chunk);
+        if (wait) await wait;
         yield chunk;
       }
       // A server may answer a range with less than was asked for (RFC 9110 §14.2).
-      if (source.size === undefined || at >= source.size) return;
-      throw new TransferError('unavailable', `read: ended after ${at} of ${source.size} bytes`);
+      if (size === undefined || at >= size) return;
+      throw new TransferError('unavailable', `read: ended after ${at} of ${size} bytes`);
     } catch (error) {
       if (!(error instanceof TransferError) || !BROKEN_OFF.has(error.code)) throw error;
-      if (source.version === undefined || options.signal.aborted || at === source.size) throw error;
+      if (source.version === undefined || options.signal.aborted || at === size) throw error;
       fruitless = at - began >= GAIN_BYTES ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS) throw error;
       bytes = await reopen(error);
@@ -53,11 +60,12 @@ export async function* resume(source: Source, options: ResumeOptions): AsyncGene
         const again = await options.from.read(options.path, {
           signal: options.signal,
           range: { start: at },
-          ...(source.version === undefined ? {} : { version: source.version }),
-          ...(options.fresh ? { fresh: true } : {}),
+          version: source.version,
+          fresh: options.fresh,
         });
-        if (again.size !== source.size) throw await differs(again);
-        options.onContinue(at, broken.message);
+        if (again.size !== (size ?? again.size)) throw await differs(again);
+        size = again.size;
+        options.onContinue(at, broken.message, again);
         return again.bytes;
       } catch (error) {
         if (!(error instanceof TransferError)) throw error;
@@ -78,43 +86,35 @@ async function differs(again: Source): Promise<TransferError> {
 export async function* hash(
   bytes: Bytes,
   hasher: Hasher,
-  blocks?: {
+  blocks: {
     readonly start: number;
     readonly blockBytes: number;
     readonly onBlock: (block: PrefixDigest) => void;
   },
 ): AsyncGenerator<Uint8Array> {
-  let at = blocks?.start ?? 0;
+  const { blockBytes, onBlock } = blocks;
+  let at = blocks.start;
   for await (const chunk of bytes) {
-    let from = 0;
-    while (
-      blocks &&
-      Math.floor(at / blocks.blockBytes) !== Math.floor((at + chunk.length - from) / blocks.blockBytes)
-    ) {
-      const end = (Math.floor(at / blocks.blockBytes) + 1) * blocks.blockBytes;
-      const to = from + end - at;
-      await hasher.update(chunk.subarray(from, to));
+    let rest = chunk;
+    for (let end = nextBlock(at, blockBytes); end <= at + rest.length; end = nextBlock(at, blockBytes)) {
+      const here = end;
+      await hasher.update(rest.subarray(0, end - at));
       // Not awaited: the answer comes behind the bytes, and the stream need not wait for it.
       hasher.prefix().then(
-        (sha256) => blocks.onBlock({ end, sha256 }),
+        (sha256) => onBlock({ end: here, sha256 }),
         () => undefined,
       );
-      from = to;
+      rest = rest.subarray(end - at);
       at = end;
     }
-    const wait = hasher.update(from === 0 ? chunk : chunk.subarray(from));
-    if (wait) await wait;
-    at += chunk.length - from;
+    if (rest.length > 0) await hasher.update(rest);
+    at += rest.length;
     yield chunk;
   }
 }
 
-/** Counts what passes. */
-export async function* meter(bytes: Bytes, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes) {
-    count(chunk.length);
-    yield chunk;
-  }
+function nextBlock(at: number, blockBytes: number): number {
+  return (Math.floor(at / blockBytes) + 1) * blockBytes;
 }
 
 /** Holds each chunk back until the limiter has room for it. */

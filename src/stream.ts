@@ -23,7 +23,7 @@ import type {
   WriteCall,
 } from './protocol.ts';
 import { giveBack } from './slabs.ts';
-import { fault, hash, meter, resume, throttle } from './stages.ts';
+import { fault, hash, resume, throttle } from './stages.ts';
 
 /** One side of a transfer. */
 export interface Side {
@@ -41,19 +41,24 @@ export interface StreamCall {
   readonly key: string;
   readonly algorithms: readonly Algorithm[];
   readonly expected: readonly Digest[];
-  readonly size?: number;
+  readonly size: number | undefined;
   /** Read the stored bytes back before (where possible) or after they are visible. */
   readonly verifyWritten: boolean;
   /** Past caches and proxies. */
   readonly fresh: boolean;
   readonly preserve: boolean;
   /** Text to append behind the verified bytes, when a fault is to be put in. */
-  readonly fault?: string;
+  readonly fault: string | undefined;
   readonly signal: AbortSignal;
   readonly retry: RetryUnit;
-  readonly limiter?: (bytes: number, signal: AbortSignal) => Promise<void>;
+  readonly limiter: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
   /** Waits for room in the memory budget; resolves with what gives it back. */
   readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
+  readonly events: StreamEvents;
+}
+
+/** Told as a stream goes on. */
+export interface StreamEvents {
   readonly onSize: (bytes: number) => void;
   readonly onProgress: (bytes: number) => void;
   /** Went on behind what an earlier attempt left; `onProgress` does not count those bytes. */
@@ -66,6 +71,7 @@ export interface StreamCall {
 }
 
 export interface StreamResult {
+  readonly route: 'stream';
   readonly bytes: number;
   readonly resumedFrom: number;
   readonly digests: ReadonlyMap<Algorithm, string>;
@@ -77,6 +83,8 @@ export interface StreamResult {
 /** A source opened where the transfer goes on, with a hasher that knows everything before. */
 interface Opened {
   readonly source: Source;
+  /** Where the last bytes came from: another answer than `source` when that one broke off. */
+  last: Source;
   readonly hasher: Hasher;
   readonly start: number;
   readonly claim?: PartialWrite;
@@ -94,10 +102,10 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
   let counted = opened.start;
   const count = (bytes: number) => {
     counted += bytes;
-    call.onProgress(bytes);
+    call.events.onProgress(bytes);
   };
   try {
-    if (opened.source.size !== undefined) call.onSize(opened.source.size);
+    if (opened.source.size !== undefined) call.events.onSize(opened.source.size);
     const giveMemory = await call.lend(opened.source.size, call.signal);
     try {
       return await pump(call, opened, count);
@@ -105,11 +113,12 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
       giveMemory();
     }
   } catch (error) {
-    if (counted > 0) call.onProgress(-counted);
+    if (counted > 0) call.events.onProgress(-counted);
     throw error;
   } finally {
     opened.hasher.close();
     await opened.source.discard?.();
+    if (opened.last !== opened.source) await opened.last.discard?.();
   }
 }
 
@@ -122,7 +131,7 @@ async function open(call: StreamCall): Promise<Opened> {
   }
   const source = await call.from.endpoint.read(call.from.path, {
     signal: call.signal,
-    ...(call.fresh ? { fresh: true } : {}),
+    fresh: call.fresh,
   });
   try {
     refuseWrongSize(call, source.size);
@@ -133,8 +142,9 @@ async function open(call: StreamCall): Promise<Opened> {
       destination: call.to.endpoint.digestsOnWrite ?? [],
       journaled: isJournaled(call, source),
     });
-    const hasher = algorithms.length === 0 ? NO_HASHER : await createHasher(algorithms, source.size);
-    return { source, hasher, start: 0, blocks: [], algorithms };
+    const made = algorithms.length === 0 ? NO_HASHER : createHasher(algorithms, source.size);
+    const hasher = made instanceof Promise ? await made : made;
+    return { source, last: source, hasher, start: 0, blocks: [], algorithms };
   } catch (error) {
     await source.discard?.();
     throw error;
@@ -147,7 +157,7 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
   if (!journal || journal.blocks.length === 0) return undefined;
   const { header } = journal;
   if (header.source !== call.from.name) {
-    call.onStartOver('the interrupted transfer was from another source');
+    call.events.onStartOver('the interrupted transfer was from another source');
     return undefined;
   }
   // At least one byte is read again, so that the source's version is checked in any case.
@@ -160,15 +170,21 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
     const start = await hasher.resumeFrom(claim.handle, blocks);
     if (start === 0) {
       hasher.close();
-      call.onStartOver('nothing of the interrupted transfer could be proven');
+      call.events.onStartOver('nothing of the interrupted transfer could be proven');
       return undefined;
     }
     const source = await readFrom(call, header.version, start);
     if (source && source.version === header.version) {
-      refuseWrongSize(call, source.size);
-      call.onResume(start, 'an earlier attempt left it');
+      try {
+        refuseWrongSize(call, source.size);
+      } catch (error) {
+        await source.discard?.();
+        throw error;
+      }
+      call.events.onResume(start, 'an earlier attempt left it');
       return {
         source,
+        last: source,
         hasher,
         start,
         claim,
@@ -178,7 +194,7 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
     }
     await source?.discard?.();
     hasher.close();
-    call.onStartOver('the source changed since the interrupted transfer');
+    call.events.onStartOver('the source changed since the interrupted transfer');
     return undefined;
   } catch (error) {
     hasher.close();
@@ -238,32 +254,49 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     (block) => journal?.add(block),
   );
   try {
-    staged = await write(call.to.path, bytes, {
-      ...writeOptions(call, opened),
-      ...(keeps
-        ? {
-            onPartial: (handle: string) => {
-              journal = openJournal(handle, headerOf(call, opened), opened.blocks);
-            },
-          }
-        : {}),
-    });
+    const onPartial = (handle: string) => {
+      journal = openJournal(handle, headerOf(call, opened), opened.blocks);
+    };
+    staged = await write(call.to.path, bytes, writeOptions(call, opened, keeps ? onPartial : undefined));
     const digests = await hasher.digests();
     const grading = await check(call, opened, received, digests);
     if (call.verifyWritten && staged.read) await readBack(call, staged, digests);
-    const stored = await staged.commit(call.signal);
+    const whole = staged;
+    // A commit that fails has cleared up by itself: an abort after it would close what is not ours any more.
     staged = undefined;
-    call.onVisible();
+    const stored = await whole.commit(call.signal);
+    call.events.onVisible();
     journal?.remove();
     return await conclude(call, opened, received, digests, grading, stored);
   } catch (error) {
-    journal?.close();
-    await staged?.abort({ keep: keeps && !isProvenWrong(error) });
+    await closeBroken(call, { hasher, journal, staged, isWrong: isProvenWrong(error) });
     throw error;
   }
 }
 
-/** A partial whose whole content was found wrong is of no use to the next try. */
+/** Keeps what a later try can go on from; a partial without one proven block, or of wrong content, is of no use to it. */
+async function closeBroken(
+  call: StreamCall,
+  broken: {
+    readonly hasher: Hasher;
+    readonly journal: Journal | undefined;
+    readonly staged: Staged | undefined;
+    readonly isWrong: boolean;
+  },
+): Promise<void> {
+  const { journal, staged, hasher, isWrong } = broken;
+  if (!journal) return staged?.abort();
+  // Answers come in order: behind this one, every block that was sent for hashing is in the journal.
+  await hasher.prefix().catch(() => undefined);
+  journal.close();
+  const keep = !isWrong && journal.blocks() > 0;
+  if (staged) return staged.abort({ keep });
+  if (keep) return;
+  const { endpoint, path } = call.to;
+  const kept = await endpoint.partial?.(path, { key: call.key, signal: call.signal });
+  await kept?.release(false);
+}
+
 function isProvenWrong(error: unknown): boolean {
   return (
     error instanceof TransferError &&
@@ -288,32 +321,42 @@ function stages(
   onBlock: (block: PrefixDigest) => void,
 ): Bytes {
   const { source, hasher, start, algorithms } = opened;
-  let bytes: Bytes = source.bytes;
-  if (source.version !== undefined) {
-    const { endpoint: from, path } = call.from;
-    const { fresh, signal, onContinue } = call;
-    bytes = resume(source, { from, path, start, fresh, signal, onContinue });
-  }
-  if (algorithms.length > 0) {
-    const blocks = isJournaled(call, source) ? { start, blockBytes: BLOCK_BYTES, onBlock } : undefined;
-    bytes = hash(bytes, hasher, blocks);
-  }
-  bytes = meter(bytes, count);
+  const isJournal = isJournaled(call, source);
+  const hashes = algorithms.length > 0;
+  // Small files come in one chunk: one generator that does everything is worth a quarter of their time.
+  const tap = (chunk: Uint8Array) => {
+    count(chunk.length);
+    return hashes && !isJournal ? hasher.update(chunk) : undefined;
+  };
+  let bytes: Bytes = resume(source, {
+    from: call.from.endpoint,
+    path: call.from.path,
+    start,
+    fresh: call.fresh,
+    signal: call.signal,
+    tap,
+    onContinue: (at, why, rest) => {
+      opened.last = rest;
+      call.events.onContinue(at, why);
+    },
+  });
+  if (hashes && isJournal) bytes = hash(bytes, hasher, { start, blockBytes: BLOCK_BYTES, onBlock });
   if (call.limiter) bytes = throttle(bytes, call.limiter, call.signal);
   return call.fault === undefined ? bytes : fault(bytes, call.fault);
 }
 
-function writeOptions(call: StreamCall, opened: Opened): WriteCall {
+function writeOptions(call: StreamCall, opened: Opened, onPartial?: (handle: string) => void): WriteCall {
   const { source, claim } = opened;
   return {
     key: call.key,
     signal: call.signal,
     retry: call.retry,
     expected: call.expected,
-    ...(source.size === undefined || call.fault !== undefined ? {} : { size: source.size }),
-    ...(source.mode === undefined ? {} : { mode: source.mode }),
-    ...(call.preserve && source.modified ? { modified: source.modified } : {}),
-    ...(claim ? { resume: { ...claim, ranges: [{ start: 0, end: opened.start }] } } : {}),
+    size: call.fault === undefined ? source.size : undefined,
+    mode: source.mode,
+    modified: call.preserve ? source.modified : undefined,
+    resume: claim && { ...claim, ranges: [{ start: 0, end: opened.start }] },
+    onPartial,
   };
 }
 
@@ -324,7 +367,7 @@ async function check(
   received: number,
   digests: ReadonlyMap<Algorithm, string>,
 ): Promise<Grading> {
-  const { source } = opened;
+  const { source, last } = opened;
   const doing = `read \`${call.from.name}\``;
   if (source.size !== undefined && received !== source.size) {
     throw new TransferError('size-mismatch', `${doing}: expected ${source.size} bytes, got ${received}`);
@@ -332,8 +375,8 @@ async function check(
   if (call.size !== undefined && received !== call.size) {
     throw new TransferError('size-mismatch', `${doing}: expected ${call.size} bytes, got ${received}`);
   }
-  await source.confirm?.();
-  const trailer = (await source.trailer?.()) ?? [];
+  await last.confirm?.();
+  const trailer = (await last.trailer?.()) ?? [];
   return requireDigests({ doing, ours: digests, expected: call.expected, source, trailer });
 }
 
@@ -394,6 +437,7 @@ async function conclude(
       confirmed,
     };
     return {
+      route: 'stream',
       bytes,
       resumedFrom: opened.start,
       digests,

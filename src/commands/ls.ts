@@ -19,7 +19,7 @@ export async function ls(args: readonly string[], io: Io): Promise<number> {
   return forEachPlace('ls', places, values, io, async (place, { endpoints, signal }) => {
     const endpoint = await endpoints.open(place);
     const { path, scheme } = place.location;
-    const stat = endpoint.list && path.endsWith('/') ? undefined : await endpoint.stat(path, { signal });
+    const stat = path.endsWith('/') ? undefined : await endpoint.stat(path, { signal });
     if (stat && stat.type !== 'directory') {
       io.out(line({ name: lastName(place.location), stat }, values, show));
       return true;

@@ -1,3 +1,4 @@
+import { DEFAULTS } from '../defaults.ts';
 import { algorithms, bytes, flag, seconds, text, texts, whole } from './option.ts';
 
 const MIB = 1024 * 1024;
@@ -38,7 +39,7 @@ const SERVICE = {
 const ITEM_TIMEOUT = seconds({
   name: 'item-timeout',
   env: 'BRIDLE_ITEM_TIMEOUT',
-  initial: 6 * 3600,
+  initial: DEFAULTS.itemSeconds,
   shown: '6h',
   help: 'time for one attempt at one file',
 });
@@ -51,7 +52,7 @@ const RUN = {
     env: 'BRIDLE_THREADS',
     min: 1,
     max: 1024,
-    initial: 8,
+    initial: DEFAULTS.threads,
     help: 'transfers at a time',
   }),
   attempts: whole({
@@ -61,7 +62,7 @@ const RUN = {
     env: 'BRIDLE_ATTEMPTS',
     min: 1,
     max: 1000,
-    initial: 3,
+    initial: DEFAULTS.attempts,
     help: 'attempts at each file',
   }),
   checksum: algorithms({
@@ -101,7 +102,7 @@ const RUN = {
     value: 'SIZE',
     env: 'BRIDLE_MEMORY',
     min: 4 * MIB,
-    initial: 64 * MIB,
+    initial: DEFAULTS.memory,
     shown: '64M',
     group: 'rare',
     what: 'a size of at least 4M, such as `64M`',
@@ -111,7 +112,7 @@ const RUN = {
     name: 'retry-not-found',
     env: 'BRIDLE_RETRY_NOT_FOUND',
     min: 0,
-    initial: 0,
+    initial: DEFAULTS.retryNotFoundSeconds,
     shown: '0',
     help: 'look again for absent sources',
   }),
@@ -186,7 +187,7 @@ export const LEGACY_OPTIONS = {
     letter: 'm',
     min: 0,
     max: 1_000_000,
-    initial: 3,
+    initial: DEFAULTS.attempts,
     help: 'attempts at each file',
   }),
   threads: whole({

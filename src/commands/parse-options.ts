@@ -73,7 +73,8 @@ export function parseOptions<T extends OptionTable>(
         return;
       }
       const key = Object.keys(table).find((name) => table[name]?.letter === letter);
-      if (key === undefined) throw invalid(`unknown option \`-${letter}\``);
+      if (key === undefined)
+        throw invalid(settings.prefixes ? `no such option: -${letter}` : `unknown option \`-${letter}\``);
       const option = table[key] as Option<unknown>;
       if (option.value === undefined) set(key, `-${letter}`, 'on');
       else {
@@ -126,6 +127,7 @@ function findLong(name: string, table: OptionTable, prefixes: boolean): string {
   if (prefixes && name !== '' && close.length > 1) {
     throw invalid(`ambiguous option: --${name} (${close.map((one) => `--${one}`).join(', ')}?)`);
   }
+  if (prefixes) throw invalid(`no such option: --${name}`);
   const meant = name.length > 1 && close[0] !== undefined ? `, did you mean \`--${close[0]}\`?` : '';
   throw invalid(`unknown option \`--${name}\`${meant}`);
 }

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
-import type { HttpClient } from '../protocol.ts';
+import { lazyHttp } from '../lazy-http.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
 import type { STAT_OPTIONS } from './options.ts';
@@ -47,22 +47,6 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
     }),
     secretsFor: lazySecrets(tools),
   });
-}
-
-function lazyHttp(load: () => Promise<HttpClient>): HttpClient {
-  let client: HttpClient | undefined;
-  let loading: Promise<HttpClient> | undefined;
-  const loaded = async () => {
-    loading ??= load();
-    client = await loading;
-    return client;
-  };
-  return {
-    send: (request) => (client ? client.send(request) : loaded().then((http) => http.send(request))),
-    close: async () => {
-      if (loading) await (await loading).close();
-    },
-  };
 }
 
 function lazySecrets({ env, warn }: SessionTools): SecretsFor {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { TransferError } from '../errors.ts';
 import type { Bytes, HttpClient, HttpRequest, HttpResponse, Secrets } from '../protocol.ts';
 import { areSameSecrets, credentialFields, withoutSecrets } from './auth.ts';
@@ -98,11 +99,17 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 async function connectWire(route: Route, owner: WireOwner, options: ConnectOptions): Promise<Wire> {
   const isSecure = route.origin.secure || (route.proxy?.origin.secure ?? false);
   const wire = createWire(owner, isSecure);
-  const { socket, isDirect } = await connect(route, {
+  const { socket, isDirect, wasCut } = await connect(route, {
     ...options,
     onread: { buffer: () => nextBuffer(wire), callback: (count) => received(wire, count) },
   });
+  if (!wire.reusable || socket.destroyed) {
+    socket.destroy();
+    const text = `\`${route.origin.hostHeader}\` does not wait for a request`;
+    throw new TransferError('unavailable', `${options.doing}: ${text}`);
+  }
   wire.socket = socket;
+  wire.wasCut = wasCut;
   socket.on('error', (error) => {
     wire.failure = error;
   });
@@ -131,8 +138,15 @@ interface Journey {
   visited: Set<string> | undefined;
 }
 
+/** Signals that may have a listener for each of many requests at once: Node takes more than ten for a leak. */
+const shared = new WeakSet<AbortSignal>();
+
 async function send(core: Core, request: HttpRequest): Promise<HttpResponse> {
   const label = `${request.method} ${request.url}`;
+  if (!shared.has(request.signal)) {
+    shared.add(request.signal);
+    setMaxListeners(0, request.signal);
+  }
   if (request.signal.aborted) throw canceled(request.signal, label);
   const target = parseTarget(request.url);
   const secrets = request.secrets ? await request.secrets() : undefined;

@@ -1,9 +1,11 @@
 import { connect as connectTcp, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { HttpProxy } from './proxy.ts';
 import type { Origin } from './target.ts';
 import { certificateError, rememberSession, type TlsState, tlsOptions } from './tls.ts';
+import { watchEnd } from './tls-end.ts';
 import { openTunnel } from './tunnel.ts';
 
 /** The way to an origin. */
@@ -11,6 +13,8 @@ export interface Route {
   readonly origin: Origin;
   readonly proxy?: HttpProxy;
   readonly verifyTls: boolean;
+  /** For https: how the connection ends is looked at, see `tls-end.ts`. */
+  readonly watchesEnd?: boolean;
 }
 
 export interface ConnectOptions {
@@ -28,6 +32,8 @@ export interface ConnectOptions {
 export interface Connected {
   readonly socket: Socket;
   readonly isDirect: boolean;
+  /** On routes that watch for it: whether the connection was cut. */
+  readonly wasCut?: () => boolean;
 }
 
 /**
@@ -39,16 +45,7 @@ export async function connect(route: Route, options: ConnectOptions): Promise<Co
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), options.timeout * 1000);
   try {
-    if (proxy && origin.secure) {
-      const tunnel = await openTunnel(
-        (await open(proxy.origin, route, options, abort.signal)).socket,
-        origin,
-        proxy,
-        { userAgent: options.userAgent, doing: options.doing, signal: abort.signal },
-      );
-      return await open(origin, route, options, abort.signal, tunnel);
-    }
-    return await open(proxy?.origin ?? origin, route, options, abort.signal);
+    return await openRoute(route, options, abort.signal);
   } catch (error) {
     if (abort.signal.aborted) {
       const text = `no connection to \`${origin.hostHeader}\` within ${options.timeout} s`;
@@ -60,16 +57,39 @@ export async function connect(route: Route, options: ConnectOptions): Promise<Co
   }
 }
 
+async function openRoute(route: Route, options: ConnectOptions, signal: AbortSignal): Promise<Connected> {
+  const { origin, proxy } = route;
+  const hop = { route, options, signal };
+  if (!origin.secure) return open({ ...hop, origin: proxy?.origin ?? origin, isLast: true });
+  if (!proxy && !route.watchesEnd) return open({ ...hop, origin, isLast: true });
+  const first = await open({ ...hop, origin: proxy?.origin ?? { ...origin, secure: false }, isLast: false });
+  const through = proxy
+    ? await openTunnel(first.socket, origin, proxy, {
+        userAgent: options.userAgent,
+        doing: options.doing,
+        signal,
+      })
+    : first.socket;
+  if (!route.watchesEnd) return open({ ...hop, origin, isLast: true, through });
+  const watched = watchEnd(through);
+  const connected = await open({ ...hop, origin, isLast: true, through: watched.transport });
+  watched.watch(connected.socket);
+  return { ...connected, wasCut: watched.wasCut };
+}
+
+interface Hop {
+  readonly origin: Origin;
+  readonly route: Route;
+  readonly options: ConnectOptions;
+  readonly signal: AbortSignal;
+  readonly isLast: boolean;
+  /** The connection is there already. */
+  readonly through?: Duplex;
+}
+
 /** One hop: TCP to `origin` (unless `through` is there already), and TLS when the origin has it. */
-function open(
-  origin: Origin,
-  route: Route,
-  options: ConnectOptions,
-  signal: AbortSignal,
-  through?: Socket,
-): Promise<Connected> {
-  const isLastHop = through !== undefined || !(route.proxy && route.origin.secure);
-  const isDirect = isLastHop && through === undefined && options.onread !== undefined;
+function open({ origin, route, options, signal, isLast, through }: Hop): Promise<Connected> {
+  const isDirect = isLast && through === undefined && options.onread !== undefined;
   const onread = isDirect ? toNodeOnread(options.onread!) : undefined;
   const session = { key: origin.key, verify: route.verifyTls };
   const common = { port: origin.port, noDelay: true, keepAlive: true, ...(onread ? { onread } : {}) };
@@ -82,6 +102,8 @@ function open(
     : connectTcp({ ...common, host: origin.host, autoSelectFamily: true });
   if (origin.secure) socket.on('session', (data: Buffer) => rememberSession(options.tls, session, data));
   const isProxy = origin === route.proxy?.origin;
+  // There is never a moment without a listener: an error nobody listens for ends the process.
+  socket.on('error', () => {});
   return new Promise((resolve, reject) => {
     function finish(): void {
       signal.removeEventListener('abort', onAbort);
@@ -91,8 +113,6 @@ function open(
     }
     function fail(error: unknown): void {
       finish();
-      // Destroying may still report an error, which nobody else listens for.
-      socket.on('error', () => {});
       socket.destroy();
       reject(error);
     }

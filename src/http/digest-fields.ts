@@ -41,6 +41,16 @@ const NAMES: Readonly<Record<string, Algorithm | undefined>> = Object.assign(Obj
   adler32: 'adler32',
 } satisfies Record<string, Algorithm>);
 
+/** Fields that declare digests. Most answers have none of them. */
+const FIELDS = [
+  'repr-digest',
+  'content-digest',
+  'digest',
+  'content-md5',
+  'oc-checksum',
+  'x-goog-hash',
+] as const;
+
 /** Digests of an answer, by what they cover. */
 export interface DeclaredDigests {
   /** Of the whole representation, on a partial answer too. */
@@ -49,12 +59,15 @@ export interface DeclaredDigests {
   readonly content: readonly Digest[];
 }
 
+const NONE_DECLARED: DeclaredDigests = { whole: [], content: [] };
+
 /**
  * Digests that the fields of an answer (or its trailers) declare. Unknown algorithms and malformed values are left out:
  * they prove nothing either way. All cover the bytes as received, before any content coding is undone (RFC 9530 §2);
  * Google's cover what is stored, so they are left out where the stored coding is not the one received.
  */
 export function declaredDigests(headers: Readonly<Record<string, string>>): DeclaredDigests {
+  if (!FIELDS.some((name) => headers[name] !== undefined)) return NONE_DECLARED;
   const whole = [
     ...structured(headers['repr-digest']),
     ...instanceDigests(headers.digest),

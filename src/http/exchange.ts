@@ -38,10 +38,12 @@ export interface WireAnswer {
 
 /**
  * The answer to one request over a pooled connection. When a kept connection turns out to be dead, another one is
- * tried, once; a server that refuses `Expect` is asked again without.
+ * tried, once; a server that refuses `Expect` is asked again without; an answer over TLS without a length is asked for
+ * again over a connection whose end is watched.
  */
 export async function ask(pools: Pools, asking: Asking): Promise<WireAnswer> {
-  const { body, message, route } = asking;
+  const { body, message } = asking;
+  let { route } = asking;
   const head = requestHead(message);
   let expect = body !== undefined && body.whole === undefined;
   for (let isRetry = false; ; isRetry = true) {
@@ -57,6 +59,10 @@ export async function ask(pools: Pools, asking: Asking): Promise<WireAnswer> {
       answer.drop();
       expect = false;
     } catch (error) {
+      if (unwatchedErrors.delete(error as TransferError)) {
+        route = { ...route, watchesEnd: true };
+        continue;
+      }
       const mayRepeat = IDEMPOTENT.has(message.method) && (body === undefined || isSendable(body));
       if (isRetry || !staleErrors.delete(error as TransferError) || !mayRepeat) throw error;
       pools.distrust(route);
@@ -66,6 +72,9 @@ export async function ask(pools: Pools, asking: Asking): Promise<WireAnswer> {
 
 /** Errors that only say that a kept connection was dead. */
 const staleErrors = new WeakSet<TransferError>();
+
+/** Errors that only say that the end of the connection has to be watched. */
+const unwatchedErrors = new WeakSet<TransferError>();
 
 function exchange(wire: Wire, asking: Asking, head: string, expect: boolean): Promise<WireAnswer> {
   return new Promise((resolve, reject) => {
@@ -82,6 +91,8 @@ function exchange(wire: Wire, asking: Asking, head: string, expect: boolean): Pr
       sent: false,
       answered: false,
       stale: false,
+      needsWatching: false,
+      mayAskAgain: asking.route.origin.secure,
       interim: 0,
       body: undefined,
       wake: undefined,
@@ -98,6 +109,7 @@ function exchange(wire: Wire, asking: Asking, head: string, expect: boolean): Pr
       },
       reject(error) {
         if (current.stale) staleErrors.add(error);
+        if (current.needsWatching) unwatchedErrors.add(error);
         reject(error);
       },
     };

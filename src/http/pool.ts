@@ -150,7 +150,7 @@ export function createPools(options: PoolsOptions): Pools {
 
 function routeKey(route: Route): string {
   const proxy = route.proxy ? `${route.proxy.origin.key} ${route.proxy.authorization ?? ''}` : '';
-  return `${route.origin.key} ${proxy}${route.verifyTls ? '' : ' unverified'}`;
+  return `${route.origin.key} ${proxy}${route.verifyTls ? '' : ' unverified'}${route.watchesEnd ? ' watched' : ''}`;
 }
 
 function nextWaiter(pool: Pool): Waiter | undefined {

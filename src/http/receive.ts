@@ -26,7 +26,9 @@ export function nextBuffer(wire: Wire): Uint8Array {
 export function received(wire: Wire, count: number): boolean {
   const { exchange } = wire;
   if (!exchange || wire.state === 'idle' || wire.state === 'closed') {
-    if (wire.state === 'idle') kill(wire);
+    // Who speaks without being asked does not speak HTTP; while still connecting, the one who connects looks at this.
+    if (wire.socket) kill(wire);
+    else wire.reusable = false;
     return true;
   }
   exchange.moved += count;
@@ -121,6 +123,12 @@ function readFinal(wire: Wire, exchange: Exchange, head: Head, rest: number): vo
   const fill = isStray ? rest : wire.fill;
   wire.reusable = isReusable(head, framing) && exchange.sent && !isStray;
   wire.keepAliveSeconds = keepAliveSeconds(head);
+  const needsWatching = framing.kind === 'close' && wire.secure && !wire.wasCut;
+  if (needsWatching && exchange.method === 'GET' && exchange.mayAskAgain) {
+    exchange.needsWatching = true;
+    kill(wire, unwatchedEnd(exchange));
+    return;
+  }
   exchange.answered = true;
   exchange.owes = 'bytes';
   const body = createIncoming(framing, {
@@ -135,6 +143,12 @@ function readFinal(wire: Wire, exchange: Exchange, head: Head, rest: number): vo
     judge(wire, acceptCopy(body, wire.buffer.subarray(rest, fill)));
   exchange.wake?.();
   exchange.respond(head, body);
+  if (needsWatching) kill(wire, unwatchedEnd(exchange));
+}
+
+function unwatchedEnd(exchange: Exchange): TransferError {
+  const text = 'the answer tells no length, and its end cannot be told from a cut';
+  return new TransferError('unsupported', `${exchange.label}: ${text}`);
 }
 
 function judge(wire: Wire, verdict: Verdict): void {
@@ -179,13 +193,8 @@ function endedInBody(wire: Wire, exchange: Exchange, body: Incoming): void {
   if (framing.kind !== 'close') {
     const count = framing.kind === 'length' ? ` of ${framing.length}` : '';
     kill(wire, lost(wire, exchange, `after ${received}${count} bytes`));
-  } else if (wire.failure) kill(wire, lost(wire, exchange, `after ${received} bytes`));
-  else if (!wire.secure) complete(wire);
-  else {
-    // Node does not tell whether TLS was closed in order, so this end may be a cut made by anybody on the way.
-    const text = `the answer tells no length, and its end after ${received} bytes cannot be told from a cut`;
-    kill(wire, new TransferError('unavailable', `${exchange.label}: ${text}`));
-  }
+  } else if (wire.failure || wire.wasCut?.()) kill(wire, lost(wire, exchange, `after ${received} bytes`));
+  else complete(wire);
 }
 
 function lost(wire: Wire, exchange: Exchange, where: string): TransferError {

@@ -36,7 +36,6 @@ export async function openTunnel(
     if (head.status < 200 || head.status >= 300) throw statusError(head, doing);
     return socket;
   } catch (error) {
-    socket.on('error', () => {});
     socket.destroy();
     throw error;
   }

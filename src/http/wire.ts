@@ -23,6 +23,9 @@ export interface Exchange extends Watched {
   answered: boolean;
   /** The connection, used before, ended without a byte of an answer: another one may do. */
   stale: boolean;
+  /** Only the end of the connection tells the end of the body, and how TLS ends was not watched: ask again, watching. */
+  needsWatching: boolean;
+  readonly mayAskAgain: boolean;
   interim: number;
   body: Incoming | undefined;
 }
@@ -51,7 +54,9 @@ export interface Wire {
   used: number;
   idleSince: number;
   keepAliveSeconds: number | undefined;
-  secure: boolean;
+  readonly secure: boolean;
+  /** On connections that are watched for it: whether TLS was cut. */
+  wasCut: (() => boolean) | undefined;
   exchange: Exchange | undefined;
   failure: Error | undefined;
   readonly onAbort: () => void;
@@ -79,6 +84,7 @@ export function createWire(owner: WireOwner, secure: boolean): Wire {
     idleSince: 0,
     keepAliveSeconds: undefined,
     secure,
+    wasCut: undefined,
     exchange: undefined,
     failure: undefined,
     onAbort: () => {

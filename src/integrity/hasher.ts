@@ -26,10 +26,10 @@ const WORKER_BYTES = 4 * 1024 * 1024;
 const SLOTS = 12;
 
 /** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
-export async function createHasher(
+export function createHasher(
   algorithms: readonly Algorithm[],
   size: number | undefined,
-): Promise<Hasher> {
+): Hasher | Promise<Hasher> {
   return size !== undefined && size < WORKER_BYTES ? inlineHasher(algorithms) : workerHasher(algorithms);
 }
 
@@ -42,17 +42,22 @@ export const NO_HASHER: Hasher = {
   close: () => undefined,
 };
 
-async function inlineHasher(algorithms: readonly Algorithm[]): Promise<Hasher> {
-  const state = new Map<Algorithm, Running>();
-  for (const algorithm of algorithms) state.set(algorithm, await startDigest(algorithm));
+function inlineHasher(algorithms: readonly Algorithm[]): Hasher | Promise<Hasher> {
+  const started = algorithms.map(startDigest);
+  const isReady = (one: Running | Promise<Running>): one is Running => !(one instanceof Promise);
+  if (started.every(isReady)) return hasherOver(algorithms, started);
+  return Promise.all(started).then((running) => hasherOver(algorithms, running));
+}
+
+function hasherOver(algorithms: readonly Algorithm[], running: readonly Running[]): Hasher {
   return {
     update: (chunk) => {
-      for (const running of state.values()) running.update(chunk);
+      for (const one of running) one.update(chunk);
     },
-    prefix: async () => state.get('sha256')?.value() ?? '',
+    prefix: async () => running[algorithms.indexOf('sha256')]?.value() ?? '',
     resumeFrom: async () => 0,
-    digests: async () => new Map([...state].map(([algorithm, running]) => [algorithm, running.value()])),
-    close: () => state.clear(),
+    digests: async () => new Map(algorithms.map((algorithm, at) => [algorithm, running[at]?.end() ?? ''])),
+    close: () => undefined,
   };
 }
 

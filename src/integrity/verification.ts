@@ -19,6 +19,19 @@ export function wantedAlgorithms(wants: {
   readonly destination: readonly Algorithm[];
   readonly journaled: boolean;
 }): readonly Algorithm[] {
+  const { asked, expected, source } = wants;
+  if (
+    expected.length + wants.destination.length === 0 &&
+    !wants.journaled &&
+    !source.digests &&
+    !source.wire
+  ) {
+    return asked;
+  }
+  const [only] = expected;
+  if (only && expected.length === 1 && asked.length + wants.destination.length === 0 && !wants.journaled) {
+    if (!source.digests && !source.wire) return [only.algorithm];
+  }
   const wanted = new Set<Algorithm>([...wants.asked, ...wants.destination]);
   for (const digest of wants.expected) wanted.add(digest.algorithm);
   if (wants.journaled) wanted.add('sha256');

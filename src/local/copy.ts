@@ -4,7 +4,7 @@ import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { CopyCall, Staged } from '../protocol.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { diskCalls, diskKind, fileVersion, freeBytes, syncFile } from './disk.ts';
-import { dropPartial, newPartial, type PartialFolder, partialFolder } from './partials.ts';
+import { dropPartial, inPartialFolder, newPartial, type PartialFolder, partialFolder } from './partials.ts';
 import { inspectDestination, type OpenPartial, publish } from './sink.ts';
 
 /** Up to here a copy in the calling thread is quicker than a thread of the pool. */
@@ -15,31 +15,41 @@ const PROGRESS_MS = 250;
 export async function copyStaged(from: string, to: string, call: CopyCall): Promise<Staged> {
   const doing = `copy \`${from}\` to \`${to}\``;
   try {
-    const place = await partialFolder(dirname(to));
-    const oldMode = await inspectDestination(place, to);
     const before = await diskCalls(diskKind(dirname(from))).stat(from);
     if (!before.isFile())
       throw new TransferError('invalid-request', `${doing}: the source is no regular file`);
-    const size = Number(before.size);
-    const free = size > BLOCKING_BYTES ? freeBytes(place.directory) : undefined;
-    if (free !== undefined && free < size) {
-      throw new TransferError(
-        'no-space',
-        `${doing}: needs ${size} bytes, ${free} are free in \`${place.directory}\``,
-      );
-    }
-    const partial = newPartial(place, call.key);
-    try {
-      await kernelCopy(from, partial, size, place, call);
-      const fd = await place.calls.open(partial, constants.O_RDWR | constants.O_NOFOLLOW);
-      await finishCopy({ place, partial, fd }, from, before, call, oldMode);
-      return stagedCopy({ place, partial, fd }, to, size, call);
-    } catch (error) {
-      await dropPartial(place, partial);
-      throw error;
-    }
+    return await inPartialFolder(dirname(to), (place) => copyIn(place, from, to, before, call));
   } catch (error) {
     throw toTransferError(error, doing);
+  }
+}
+
+async function copyIn(
+  place: PartialFolder,
+  from: string,
+  to: string,
+  before: fs.BigIntStats,
+  call: CopyCall,
+): Promise<Staged> {
+  const oldMode = await inspectDestination(place, to);
+  const size = Number(before.size);
+  const free = size > BLOCKING_BYTES ? freeBytes(place.directory) : undefined;
+  if (free !== undefined && free < size) {
+    throw new TransferError(
+      'no-space',
+      `copy to \`${to}\`: needs ${size} bytes, ${free} are free in \`${place.directory}\``,
+    );
+  }
+  const partial = newPartial(place, call.key);
+  try {
+    await kernelCopy(from, partial, size, place, call);
+    // Not for writing: the kernel copied the mode too, and the source may be read-only.
+    const fd = await place.calls.open(partial, constants.O_RDONLY | constants.O_NOFOLLOW);
+    await finishCopy({ place, partial, fd }, from, before, call, oldMode);
+    return stagedCopy({ place, partial, fd }, to, size, call);
+  } catch (error) {
+    await dropPartial(place, partial);
+    throw error;
   }
 }
 

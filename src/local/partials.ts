@@ -16,11 +16,15 @@ export interface PartialFolder {
   readonly calls: DiskCalls;
   /** Left by writers that are dead, by key. */
   readonly leftovers: Map<string, string>;
+  /** The directory held nothing when this run first looked: no destination needs to be asked about what it replaces. */
+  readonly wasEmpty: boolean;
 }
 
 const PARTIAL_SHAPE =
   /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
 const FOLDERS_KEPT = 256;
+/** Another process may remove a folder that is empty just then, again and again. */
+const FOLDER_TRIES = 5;
 
 const folders = new Map<string, Promise<PartialFolder>>();
 /** Partials that a write of this process is working on. */
@@ -48,7 +52,36 @@ export async function partialFolder(directory: string): Promise<PartialFolder> {
   return opening;
 }
 
+/**
+ * Works in the folder for partials of `directory`; again with a new one when that was gone (`ENOENT`), because another
+ * process removed it, empty just then. Whoever has a file in it is safe from that.
+ */
+export async function inPartialFolder<T>(
+  directory: string,
+  work: (place: PartialFolder) => Promise<T>,
+): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    const place = await partialFolder(directory);
+    try {
+      return await work(place);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || tries === FOLDER_TRIES) throw error;
+      forgetFolder(place);
+    }
+  }
+}
+
 async function openFolder(directory: string): Promise<PartialFolder> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await readFolder(directory);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || tries === FOLDER_TRIES) throw error;
+    }
+  }
+}
+
+async function readFolder(directory: string): Promise<PartialFolder> {
   const folder = join(directory, partialFolderName());
   const calls = diskCalls(nearestKind(directory));
   try {
@@ -58,15 +91,29 @@ async function openFolder(directory: string): Promise<PartialFolder> {
     await calls.mkdirs(directory);
     await makeFolder(folder);
   }
-  const opened = {
+  const opened: PartialFolder = {
     directory,
     folder,
     kind: diskKind(directory),
     calls,
-    leftovers: new Map<string, string>(),
+    leftovers: new Map(),
+    wasEmpty: await isEmpty(directory),
   };
   await findLeftovers(opened);
   return opened;
+}
+
+/** True when nothing but the partial folder is there. Reads no more than a few names, however many there are. */
+async function isEmpty(directory: string): Promise<boolean> {
+  try {
+    const names = await fs.promises.opendir(directory, { bufferSize: 4 });
+    for await (const { name } of names) if (!isPartialFolder(name)) return false;
+    return true;
+  } catch (error) {
+    // A directory may be written to and not be read.
+    if (errnoOf(error) === 'EACCES') return false;
+    throw error;
+  }
 }
 
 function nearestKind(directory: string): DiskKind {

@@ -16,6 +16,7 @@ import {
   releasePartial,
 } from './partials.ts';
 import { openSource } from './source.ts';
+import { SMALL_BYTES, store } from './store-thread.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 
@@ -50,11 +51,98 @@ export async function claimWrite(path: string, key: string): Promise<PartialWrit
 
 /** Writes every byte to a partial beside `path`; the name changes only on commit. */
 export async function writeStaged(path: string, bytes: Bytes, call: WriteCall): Promise<Staged> {
+  const place = await partialFolder(dirname(path)).catch((error: unknown) => {
+    throw toTransferError(error, `write \`${path}\``);
+  });
+  const isSmall = call.size !== undefined && call.size <= SMALL_BYTES && !call.resume && !call.onPartial;
+  return isSmall && place.kind === 'memory'
+    ? holdSmall(place, path, bytes, call)
+    : writePartial(place, path, bytes, call);
+}
+
+/** Keeps a small file in memory until commit, which then stores it in one go. Reading it back before stores it first. */
+async function holdSmall(place: PartialFolder, path: string, bytes: Bytes, call: WriteCall): Promise<Staged> {
+  const doing = `write \`${path}\``;
+  const size = call.size ?? 0;
+  let whole: Uint8Array | undefined;
+  let count = 0;
+  for await (const chunk of bytes) {
+    if (count + chunk.length > size) throw wrongSize(doing, size, 'more');
+    // Most come in one chunk, which is kept as it is.
+    if (chunk.length === size) whole = chunk;
+    else {
+      whole ??= Buffer.allocUnsafe(size);
+      whole.set(chunk, count);
+      giveBack(chunk);
+    }
+    count += chunk.length;
+  }
+  if (count !== size) throw wrongSize(doing, size, String(count));
+  const content = whole ?? new Uint8Array(0);
+  let early: Staged | undefined;
+  return {
+    async read(read) {
+      early ??= await writePartial(place, path, oneChunk(content), call);
+      return early.read?.(read) ?? openSource(path, read);
+    },
+    async commit(signal) {
+      if (early) return early.commit(signal);
+      try {
+        await storeSmall(place, path, content, call);
+        return { size, digests: [] };
+      } catch (error) {
+        throw toTransferError(error, doing);
+      }
+    },
+    async abort() {
+      await early?.abort();
+    },
+  };
+}
+
+async function* oneChunk(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (chunk.length > 0) yield chunk;
+}
+
+async function storeSmall(
+  place: PartialFolder,
+  path: string,
+  content: Uint8Array,
+  call: WriteCall,
+): Promise<void> {
+  const oldMode = place.wasEmpty ? undefined : await inspectDestination(place, path);
+  for (let tries = 1; ; tries += 1) {
+    const partial = newPartial(place, call.key);
+    const mode = oldMode ?? (call.mode ?? 0o666) & 0o777;
+    const modified = call.modified && call.modified.getTime() / 1000;
+    try {
+      const wait = store({ partial, path, mode, oldMode, modified }, content);
+      if (wait) await wait;
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || tries === 3) throw error;
+      forgetFolder(place);
+      place = await partialFolder(dirname(path));
+    } finally {
+      releasePartial(partial);
+    }
+  }
+}
+
+function wrongSize(doing: string, expected: number, got: string): TransferError {
+  return new TransferError('size-mismatch', `${doing}: expected ${expected} bytes, got ${got}`);
+}
+
+async function writePartial(
+  place: PartialFolder,
+  path: string,
+  bytes: Bytes,
+  call: WriteCall,
+): Promise<Staged> {
   const doing = `write \`${path}\``;
   let opened: OpenPartial | undefined;
   try {
-    const place = await partialFolder(dirname(path));
-    const oldMode = await inspectDestination(place, path);
+    const oldMode = place.wasEmpty ? undefined : await inspectDestination(place, path);
     const start = call.resume?.ranges[0]?.end ?? 0;
     if (call.size !== undefined) requireSpace(place.directory, call.size - start, doing);
     opened = await openPartial(place, path, call, oldMode);
@@ -62,12 +150,13 @@ export async function writeStaged(path: string, bytes: Bytes, call: WriteCall): 
     if (call.resume) await place.calls.ftruncate(opened.fd, start);
     const size = await writeBytes(opened, bytes, start, call);
     if (call.size !== undefined && size !== call.size) {
-      throw new TransferError('size-mismatch', `${doing}: expected ${call.size} bytes, got ${size}`);
+      throw wrongSize(doing, call.size, String(size));
     }
     return stagedFile(opened, path, size, call);
   } catch (error) {
     // What came so far stays when there is a journal to prove it by; the journal's owner decides on the next try.
     if (opened) await closeAfterFailure(opened, call);
+    else await call.resume?.release(true);
     throw toTransferError(error, doing);
   }
 }

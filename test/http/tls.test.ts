@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { certificate, closeAll, makeClient, never, readAll, serve } from './scripted.ts';
+import { certificate, chunksOf, closeAll, makeClient, never, readAll, serve } from './scripted.ts';
 
 afterEach(closeAll);
 
@@ -85,18 +86,51 @@ describe('a certificate', () => {
 });
 
 describe('the end of a TLS connection', () => {
-  test('F19 a cut that tells nobody is not taken for the end of a body', async () => {
+  /** A server of answers without a length; `cut` ends the connection under TLS without a word. */
+  async function endless(cut: boolean) {
     const server = await serve(
       async (visit) => {
         await visit.request();
-        visit.send('HTTP/1.1 200 OK\r\n\r\nhello');
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        visit.socket.destroy();
+        visit.send('HTTP/1.1 200 OK\r\n\r\n', Buffer.alloc(300_000, 'x'));
+        if (cut) setImmediate(() => (visit.socket as unknown as { _parent: Socket })._parent.end());
+        else visit.socket.end();
       },
       { certificate: 'server' },
     );
-    const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
-    await expect(readAll(response)).rejects.toMatchObject({ code: 'unavailable' });
+    return server;
+  }
+
+  test('F19 a cut is not taken for the end of a body without a length, an end in order is', async () => {
+    for (const cut of [false, true]) {
+      const server = await endless(cut);
+      const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
+      if (cut) await expect(readAll(response)).rejects.toMatchObject({ code: 'unavailable' });
+      else expect(await readAll(response)).toHaveLength(300_000);
+      // The first connection could not tell, the second was watched.
+      expect(server.visits).toHaveLength(2);
+    }
+  });
+
+  test('F19 an answer without a length to something that cannot be asked again is a status without a body', async () => {
+    const server = await serve(
+      async (visit) => {
+        await visit.request();
+        await visit.body(2);
+        visit.send('HTTP/1.1 201 Created\r\n\r\nstored');
+        visit.socket.end();
+      },
+      { certificate: 'server' },
+    );
+    const body = chunksOf('ok');
+    const response = await makeClient({ ca }).send({
+      method: 'PUT',
+      url: server.url,
+      body,
+      size: 2,
+      signal: never,
+    });
+    expect(response.status).toBe(201);
+    await expect(readAll(response)).rejects.toMatchObject({ code: 'unsupported' });
   });
 
   test('F19 a cut before the declared length is one', async () => {

@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ledger } from './ledger.ts';
 import {
+  type Content,
   findPartials,
   leftBehind,
   type Place,

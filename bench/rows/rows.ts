@@ -1,0 +1,24 @@
+import type { Row } from '../row.ts';
+import { bigHttp } from './big-http.ts';
+import { bigLocal } from './big-local.ts';
+import { diskBig, diskSmall } from './disk.ts';
+import { million } from './million.ts';
+import { missing } from './missing.ts';
+import { smallHttp } from './small-http.ts';
+import { smallLocal } from './small-local.ts';
+import { startHttp, startLocal, startVersion } from './start.ts';
+
+/** Every row, in the order of the table. */
+export const ROWS: readonly Row[] = [
+  startVersion,
+  startLocal,
+  startHttp,
+  missing,
+  smallLocal,
+  smallHttp,
+  bigHttp,
+  bigLocal,
+  diskSmall,
+  diskBig,
+  million,
+];

@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startServer } from '../fixtures/servers/servers.ts';
+
+const BIN = fileURLToPath(new URL('../bin/', import.meta.url));
+
+/** Where a row keeps its inputs, and what it may use. */
+export interface Stage {
+  /** In memory. */
+  readonly directory: string;
+  /** On the machine's disk. */
+  readonly disk: string;
+  /** Fewer and smaller files, to see that a row works. */
+  readonly quick: boolean;
+  readonly bridle: string;
+  readonly pegasusTransfer: string;
+  /** An empty directory with this name, in memory. */
+  folder(name: string): Promise<string>;
+  /** A web server on the loopback; the same one for a whole row. */
+  web(): Promise<{ readonly url: string; readonly root: string }>;
+}
+
+export interface StageOptions {
+  readonly memory?: string;
+  readonly disk?: string;
+  readonly quick: boolean;
+}
+
+/** Sets the stage for one row, and clears it away when the row has ended, however it did. */
+export async function withStage<T>(options: StageOptions, work: (stage: Stage) => Promise<T>): Promise<T> {
+  const shared = options.memory ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+  const directory = await mkdtemp(join(shared, 'bridle-bench-'));
+  const disk = await mkdtemp(join(options.disk ?? tmpdir(), 'bridle-bench-'));
+  let web: ReturnType<typeof startWeb> | undefined;
+  const stage: Stage = {
+    directory,
+    disk,
+    quick: options.quick,
+    bridle: `${BIN}bridle`,
+    pegasusTransfer: `${BIN}pegasus-transfer`,
+    async folder(name) {
+      await mkdir(join(directory, name), { recursive: true });
+      return join(directory, name);
+    },
+    web() {
+      web ??= startWeb(join(directory, 'web'));
+      return web;
+    },
+  };
+  try {
+    return await work(stage);
+  } finally {
+    await (await web?.catch(() => undefined))?.stop();
+    await rm(directory, { recursive: true, force: true });
+    await rm(disk, { recursive: true, force: true });
+  }
+}
+
+async function startWeb(directory: string) {
+  // One worker sends 64 streams faster than any of the clients takes them, and leaves them the other processor.
+  const { http, root, stop } = await startServer('nginx', { directory, accessLog: false });
+  return { url: http, root, stop };
+}

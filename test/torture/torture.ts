@@ -1,0 +1,89 @@
+import { rm } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { canKillAtCalls, runCallKills } from './calls.ts';
+import { buildProduct, describeCheckout, describeMachine } from './checkout.ts';
+import { findByFuzzing } from './fuzz.ts';
+import { describeViolations, findByKilling, makeScratch } from './kill.ts';
+import { findBySize, SIZES } from './sizes.ts';
+import type { SubjectName } from './subject.ts';
+
+const MIB = 1024 * 1024;
+const SUBJECTS: readonly SubjectName[] = ['http', 'local'];
+/** Journaled, of three blocks, and quick: a debugger looks on at every call. */
+const CALLS_SIZE = 20 * MIB;
+const UNLIMITED = 1e12;
+
+/**
+ * Everything that takes long: properties with many seeds, files of every size that matters, kills before every system
+ * call that matters, kills at random moments. Prints what `docs/torture.md` shows and writes nothing into the tree.
+ */
+export async function tortureMain(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      runs: { type: 'string', default: '1000' },
+      rounds: { type: 'string', default: '10' },
+      fuzz: { type: 'string', default: '20' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      parallel: { type: 'string', default: '2' },
+      size: { type: 'string', default: '512' },
+      directory: { type: 'string' },
+    },
+  });
+  buildProduct();
+  const seed = Number(values.seed);
+  const violations: string[] = [];
+  print(`${describeCheckout()}; ${describeMachine()}; seed ${seed}\n\n`);
+
+  const tell = (round: number) => process.stderr.write(`\rproperties: round ${round} of ${values.fuzz} `);
+  const fuzzed = findByFuzzing(Number(values.fuzz), seed, tell);
+  process.stderr.write('\n');
+  violations.push(...fuzzed.violations);
+  print(
+    `- properties: ${fuzzed.rounds} rounds of ${fuzzed.files.length} files, ${fuzzed.violations.length} broken\n`,
+  );
+
+  const directory = await makeScratch('torture', values.directory);
+  try {
+    const wrong = await findBySize(directory, seed);
+    violations.push(...wrong);
+    print(`- sizes: ${SIZES.length} from 0 to ${SIZES.at(-1)} bytes, six ways each, ${wrong.length} wrong\n`);
+    violations.push(...(await killAtCalls(directory, seed)));
+    const size = Number(values.size) * MIB;
+    const found = await findByKilling({
+      subjects: SUBJECTS,
+      runs: Number(values.runs),
+      rounds: Number(values.rounds),
+      seed,
+      parallel: Number(values.parallel),
+      size,
+      directory,
+    });
+    violations.push(...found.violations);
+    print(`- kills at random moments, files of ${values.size} MiB:\n\n${found.lines.join('\n')}\n\n`);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+  print(describeViolations(violations));
+  return violations.length === 0 ? 0 : 1;
+}
+
+async function killAtCalls(directory: string, seed: number): Promise<string[]> {
+  if (!canKillAtCalls()) {
+    print('- kills before system calls: not tried, no `strace` that may trace here\n');
+    return [];
+  }
+  const violations: string[] = [];
+  for (const name of SUBJECTS) {
+    const ledger = await runCallKills(name, { size: CALLS_SIZE, rate: UNLIMITED, seed, directory });
+    violations.push(...ledger.violations);
+    const over = ledger.startedOver.length === 0 ? 'none' : ledger.startedOver.join('; ');
+    print(`- kills before system calls, ${name}: ${ledger.kills}, ${ledger.violations.length} violations;`);
+    print(` resumable bytes given up: ${over}\n`);
+  }
+  return violations;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
