@@ -40,7 +40,7 @@ export function formatContest(
       time(middle),
       `${time(Math.min(...seconds))}–${time(Math.max(...seconds))}`,
       (middle / base).toFixed(2),
-      ...(moves ? [Math.round(moves.count / middle).toLocaleString('en')] : []),
+      ...(moves ? [contender.output ? Math.round(moves.count / middle).toLocaleString('en') : ''] : []),
       memory === undefined ? '' : `${Math.round(memory)} MiB`,
     ];
   });

@@ -1,9 +1,10 @@
 import { TransferError } from '../src/errors.ts';
 import { declaredDigests, WANT_DIGEST } from '../src/http/digest-fields.ts';
+import { type Held, holdTail } from '../src/http/held-tail.ts';
 import { statusError } from '../src/http/status.ts';
+import { contentRange, dateOf, lengthOf, rangeHeaders, versionOf } from '../src/http/validators.ts';
 import type { Location } from '../src/location.ts';
 import type {
-  Bytes,
   Context,
   Digest,
   Endpoint,
@@ -13,11 +14,15 @@ import type {
   Staged,
   Stat,
   Stored,
-  WriteCall,
 } from '../src/protocol.ts';
 
-/** A Last-Modified this much older than the answer cannot stand for two versions (RFC 9110 §8.8.2.2). */
-const STRONG_DATE_MS = 60_000;
+/** Refusals of a HEAD that say nothing about an upload that succeeded. */
+const NO_ANSWER: ReadonlySet<string> = new Set([
+  'unsupported',
+  'unexpected',
+  'permission-denied',
+  'unauthenticated',
+]);
 
 /** Files of an HTTP server: GET by range and validator, PUT whose last bytes are held back until commit, HEAD, DELETE. */
 export function open(location: Location, context: Context): Endpoint {
@@ -25,7 +30,7 @@ export function open(location: Location, context: Context): Endpoint {
   const { http } = context;
   const secrets = (again?: boolean) => context.secrets(again);
 
-  return {
+  const endpoint: Endpoint = {
     service: origin,
 
     async stat(path, { signal }) {
@@ -70,7 +75,7 @@ export function open(location: Location, context: Context): Endpoint {
       });
       const early = await Promise.race([held.ready, answer]);
       if (early) throw await refused(early, url);
-      return stagedPut({ url, path, answer, held, endpoint: this, call });
+      return stagedPut({ url, path, answer, held, endpoint });
     },
 
     async remove(path, { signal }) {
@@ -91,6 +96,7 @@ export function open(location: Location, context: Context): Endpoint {
       );
     },
   };
+  return endpoint;
 }
 
 function statOf(response: HttpResponse): Stat {
@@ -101,44 +107,6 @@ function statOf(response: HttpResponse): Stat {
     modified: dateOf(headers['last-modified']),
     version: versionOf(headers),
   };
-}
-
-/** A strong entity tag, or a date that is a strong validator; nothing else proves that two answers are of one version. */
-function versionOf(headers: HttpResponse['headers']): string | undefined {
-  const tag = headers.etag;
-  if (tag !== undefined) return /^"[^"]*"$/.test(tag) ? `etag ${tag}` : undefined;
-  const modified = dateOf(headers['last-modified']);
-  const date = dateOf(headers.date);
-  if (!modified || !date || date.getTime() - modified.getTime() < STRONG_DATE_MS) return undefined;
-  return `modified ${headers['last-modified']}`;
-}
-
-function dateOf(text: string | undefined): Date | undefined {
-  const time = text === undefined ? Number.NaN : Date.parse(text);
-  return Number.isNaN(time) ? undefined : new Date(time);
-}
-
-function lengthOf(text: string | undefined): number | undefined {
-  const length = text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-  return length;
-}
-
-const NO_ANSWER: ReadonlySet<string> = new Set([
-  'unsupported',
-  'unexpected',
-  'permission-denied',
-  'unauthenticated',
-]);
-
-/** `If-Range` with the validator: the server answers with the whole when it has another version (RFC 9110 §13.1.5). */
-function rangeHeaders(call: ReadCall): Record<string, string> {
-  const { range, version } = call;
-  if (!range || (range.start === 0 && range.end === undefined)) return {};
-  const last = range.end === undefined ? '' : String(range.end - 1);
-  const headers: Record<string, string> = { range: `bytes=${range.start}-${last}` };
-  const validator = version?.slice(version.indexOf(' ') + 1);
-  if (validator !== undefined) headers['if-range'] = validator;
-  return headers;
 }
 
 function wholeSource(url: string, response: HttpResponse, call: ReadCall): Source {
@@ -172,16 +140,6 @@ function partSource(url: string, response: HttpResponse, call: ReadCall): Source
   }
   // A 206 need not repeat the validator; the server was asked to send a part only of this version.
   return sourceOf(url, response, range.total, version ?? call.version);
-}
-
-/** `bytes first-last/total` (RFC 9110 §14.4) as a half-open range; undefined when it makes no sense. */
-function contentRange(text: string | undefined): { start: number; end: number; total?: number } | undefined {
-  const shape = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text ?? '');
-  if (!shape) return undefined;
-  const [start, end] = [Number(shape[1]), Number(shape[2]) + 1];
-  if (shape[3] === '*') return end > start ? { start, end } : undefined;
-  const total = Number(shape[3]);
-  return end > start && end <= total ? { start, end, total } : undefined;
 }
 
 function changed(url: string): TransferError {
@@ -231,56 +189,6 @@ async function trailerDigests(url: string, response: HttpResponse): Promise<read
   return digestsOfWhole(trailers, response.status) ?? [];
 }
 
-interface Held {
-  readonly body: Bytes;
-  /** Resolves once everything but the held-back tail was handed out. */
-  readonly ready: Promise<undefined>;
-  release(): void;
-  drop(): void;
-}
-
-/**
- * Hands out every chunk but the last, which waits for `release`: a server that was told the length, or waits for the
- * last chunk, cannot take an incomplete body for a whole file.
- */
-function holdTail(bytes: Bytes): Held {
-  let arrived: (value: undefined) => void = () => undefined;
-  let failed: (error: unknown) => void = () => undefined;
-  const ready = new Promise<undefined>((resolve, reject) => {
-    arrived = resolve;
-    failed = reject;
-  });
-  let go: () => void = () => undefined;
-  let stop: (error: unknown) => void = () => undefined;
-  const gate = new Promise<void>((resolve, reject) => {
-    go = resolve;
-    stop = reject;
-  });
-  gate.catch(() => undefined);
-  ready.catch(() => undefined);
-  async function* body(): AsyncGenerator<Uint8Array> {
-    let last: Uint8Array | undefined;
-    try {
-      for await (const chunk of bytes) {
-        if (last) yield last;
-        last = chunk;
-      }
-    } catch (error) {
-      failed(error);
-      throw error;
-    }
-    arrived(undefined);
-    await gate;
-    if (last) yield last;
-  }
-  return {
-    body: body(),
-    ready,
-    release: () => go(),
-    drop: () => stop(new TransferError('canceled', 'the upload was taken back')),
-  };
-}
-
 async function refused(response: HttpResponse, url: string): Promise<TransferError> {
   await response.discard();
   if (response.status >= 200 && response.status < 300) {
@@ -298,7 +206,6 @@ function stagedPut(put: {
   readonly answer: Promise<HttpResponse>;
   readonly held: Held;
   readonly endpoint: Endpoint;
-  readonly call: WriteCall;
 }): Staged {
   return {
     async commit(signal): Promise<Stored> {

@@ -100,10 +100,11 @@ export async function* hash(
       const here = end;
       await hasher.update(rest.subarray(0, end - at));
       // Not awaited: the answer comes behind the bytes, and the stream need not wait for it.
-      hasher.prefix().then(
-        (sha256) => onBlock({ end: here, sha256 }),
-        () => undefined,
-      );
+      // A block that cannot be written down (a full disk) is one that a resume will do without.
+      hasher
+        .prefix()
+        .then((sha256) => onBlock({ end: here, sha256 }))
+        .catch(() => undefined);
       rest = rest.subarray(end - at);
       at = end;
     }

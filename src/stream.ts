@@ -1,21 +1,15 @@
 import { TransferError } from './errors.ts';
-import { createHasher, type Hasher, NO_HASHER } from './integrity/hasher.ts';
+import { createHasher, type Hasher } from './integrity/hasher.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
-import {
-  type Grading,
-  gradeDestination,
-  gradeSource,
-  requireDigests,
-  wantedAlgorithms,
-} from './integrity/verification.ts';
-import { BLOCK_BYTES, JOURNAL_BYTES, type Journal, openJournal, readJournal } from './journal.ts';
+import { type Grading, gradeDestination, gradeSource, requireDigests } from './integrity/verification.ts';
+import { BLOCK_BYTES, type Journal, openJournal } from './journal.ts';
+import { isJournaled, type Opened, openSource } from './opening.ts';
 import type { Verification } from './outcome.ts';
 import type {
   Algorithm,
   Bytes,
   Digest,
   Endpoint,
-  PartialWrite,
   RetryUnit,
   Source,
   Staged,
@@ -80,25 +74,13 @@ export interface StreamResult {
   readonly notes: readonly string[];
 }
 
-/** A source opened where the transfer goes on, with a hasher that knows everything before. */
-interface Opened {
-  readonly source: Source;
-  /** Where the last bytes came from: another answer than `source` when that one broke off. */
-  last: Source;
-  readonly hasher: Hasher;
-  readonly start: number;
-  readonly claim?: PartialWrite;
-  readonly blocks: readonly PrefixDigest[];
-  readonly algorithms: readonly Algorithm[];
-}
-
 /**
  * Moves one file from one endpoint to another: read, stages, write, check, read back where asked, commit, compare.
  * Nothing is visible under the destination's name before everything that can be compared was found equal; a failure
  * leaves what was there before, and a partial only where a journal can prove it.
  */
 export async function stream(call: StreamCall): Promise<StreamResult> {
-  const opened = await open(call);
+  const opened = await openSource(call);
   let counted = opened.start;
   const count = (bytes: number) => {
     counted += bytes;
@@ -120,119 +102,6 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
     await opened.source.discard?.();
     if (opened.last !== opened.source) await opened.last.discard?.();
   }
-}
-
-async function open(call: StreamCall): Promise<Opened> {
-  const claim = await call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
-  if (claim) {
-    const resumed = await openBehind(call, claim);
-    if (resumed) return resumed;
-    await claim.release(false);
-  }
-  const source = await call.from.endpoint.read(call.from.path, {
-    signal: call.signal,
-    fresh: call.fresh,
-  });
-  try {
-    refuseWrongSize(call, source.size);
-    const algorithms = wantedAlgorithms({
-      asked: call.algorithms,
-      expected: call.expected,
-      source,
-      destination: call.to.endpoint.digestsOnWrite ?? [],
-      journaled: isJournaled(call, source),
-    });
-    const made = algorithms.length === 0 ? NO_HASHER : createHasher(algorithms, source.size);
-    const hasher = made instanceof Promise ? await made : made;
-    return { source, last: source, hasher, start: 0, blocks: [], algorithms };
-  } catch (error) {
-    await source.discard?.();
-    throw error;
-  }
-}
-
-/** Goes on behind what an earlier try left, when its journal says it is of this source and its bytes prove it. */
-async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened | undefined> {
-  const journal = readJournal(claim.handle);
-  if (!journal || journal.blocks.length === 0) return undefined;
-  const { header } = journal;
-  if (header.source !== call.from.name) {
-    call.events.onStartOver('the interrupted transfer was from another source');
-    return undefined;
-  }
-  // At least one byte is read again, so that the source's version is checked in any case.
-  const blocks = journal.blocks.filter((block) => block.end < (header.size ?? Number.POSITIVE_INFINITY));
-  const algorithms = [
-    ...new Set([...header.algorithms, ...call.algorithms, ...call.expected.map((d) => d.algorithm)]),
-  ];
-  const hasher = await createHasher(algorithms, undefined);
-  try {
-    const start = await hasher.resumeFrom(claim.handle, blocks);
-    if (start === 0) {
-      hasher.close();
-      call.events.onStartOver('nothing of the interrupted transfer could be proven');
-      return undefined;
-    }
-    const source = await readFrom(call, header.version, start);
-    if (source && source.version === header.version) {
-      try {
-        refuseWrongSize(call, source.size);
-      } catch (error) {
-        await source.discard?.();
-        throw error;
-      }
-      call.events.onResume(start, 'an earlier attempt left it');
-      return {
-        source,
-        last: source,
-        hasher,
-        start,
-        claim,
-        blocks: blocks.filter((block) => block.end <= start),
-        algorithms,
-      };
-    }
-    await source?.discard?.();
-    hasher.close();
-    call.events.onStartOver('the source changed since the interrupted transfer');
-    return undefined;
-  } catch (error) {
-    hasher.close();
-    await claim.release(true);
-    throw error;
-  }
-}
-
-async function readFrom(call: StreamCall, version: string, start: number): Promise<Source | undefined> {
-  try {
-    return await call.from.endpoint.read(call.from.path, {
-      signal: call.signal,
-      version,
-      range: { start },
-      ...(call.fresh ? { fresh: true } : {}),
-    });
-  } catch (error) {
-    const code = error instanceof TransferError ? error.code : undefined;
-    if (code === 'changed' || code === 'range-ignored') return undefined;
-    throw error;
-  }
-}
-
-function refuseWrongSize(call: StreamCall, size: number | undefined): void {
-  if (call.size === undefined || size === undefined || call.size === size) return;
-  throw new TransferError(
-    'size-mismatch',
-    `read \`${call.from.name}\`: expected ${call.size} bytes, it has ${size}`,
-  );
-}
-
-function isJournaled(call: StreamCall, source: Source): boolean {
-  return (
-    call.to.endpoint.isLocal === true &&
-    call.to.endpoint.partial !== undefined &&
-    source.version !== undefined &&
-    (source.size === undefined || source.size >= JOURNAL_BYTES)
-  );
 }
 
 async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {
@@ -269,7 +138,7 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     journal?.remove();
     return await conclude(call, opened, received, digests, grading, stored);
   } catch (error) {
-    await closeBroken(call, { hasher, journal, staged, isWrong: isProvenWrong(error) });
+    await closeBroken(call, { keeps, hasher, journal, staged, isWrong: isProvenWrong(error) });
     throw error;
   }
 }
@@ -278,18 +147,19 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
 async function closeBroken(
   call: StreamCall,
   broken: {
+    readonly keeps: boolean;
     readonly hasher: Hasher;
     readonly journal: Journal | undefined;
     readonly staged: Staged | undefined;
     readonly isWrong: boolean;
   },
 ): Promise<void> {
-  const { journal, staged, hasher, isWrong } = broken;
-  if (!journal) return staged?.abort();
+  const { keeps, journal, staged, hasher, isWrong } = broken;
+  if (!keeps) return staged?.abort();
   // Answers come in order: behind this one, every block that was sent for hashing is in the journal.
   await hasher.prefix().catch(() => undefined);
-  journal.close();
-  const keep = !isWrong && journal.blocks() > 0;
+  journal?.close();
+  const keep = !isWrong && journal !== undefined && journal.blocks() > 0;
   if (staged) return staged.abort({ keep });
   if (keep) return;
   const { endpoint, path } = call.to;
@@ -430,7 +300,8 @@ async function conclude(
     const sides = {
       name: call.to.name,
       isLocal,
-      bytes,
+      // The fault stands behind what was counted; only a digest shall notice it.
+      bytes: bytes + Buffer.byteLength(call.fault ?? ''),
       ours: digests,
       expected: call.expected,
       stored,

@@ -63,7 +63,7 @@ function compile(glob: string): { readonly pattern: RegExp; readonly directories
   }
 }
 
-const TOKEN = /(^|\/)\*\*\/|\*\*+|\*|\?|\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]|\\(.)|([^*?[\\]+)|(.)/gsu;
+const TOKEN = /(^|\/)\*\*\/|\*\*+|\*|\?|\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]|\\(.)|([^*?[\\/]+)|(.)/gsu;
 
 function translate(glob: string): string {
   return glob.replace(

@@ -85,7 +85,7 @@ const RUN = {
     initial: undefined,
     shown: 'as --threads',
     group: 'rare',
-    help: 'transfers at a time with one host',
+    help: 'transfers at a time with a host',
   }),
   bandwidth: bytes({
     name: 'bwlimit',

@@ -41,7 +41,7 @@ export interface Connected {
  * `permission-denied` for a refused certificate, `unavailable` for the rest.
  */
 export async function connect(route: Route, options: ConnectOptions): Promise<Connected> {
-  const { origin, proxy } = route;
+  const { origin } = route;
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), options.timeout * 1000);
   try {

@@ -29,6 +29,13 @@ export async function inspectDestination(place: PartialFolder, path: string): Pr
   if (stat?.isDirectory()) {
     throw new TransferError('already-exists', `write \`${path}\`: expected a file name, got a directory`);
   }
+  if (stat && !stat.isFile() && !stat.isSymbolicLink()) {
+    // A rename would put a file in the place of `/dev/null`, for all the machine.
+    throw new TransferError(
+      'already-exists',
+      `write \`${path}\`: expected a file name, got a device, a FIFO or a socket`,
+    );
+  }
   return stat?.isFile() ? stat.mode & 0o777 : undefined;
 }
 

@@ -83,8 +83,13 @@ export function scratch(below = tmpdir()): string {
 /** A server that misbehaves until the end of the test. */
 export async function misbehaving(options: MisbehavingOptions): Promise<MisbehavingServer> {
   const server = await startMisbehaving(options);
-  afterwards(() => server.close());
-  return server;
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= server.close();
+    return closing;
+  };
+  afterwards(close);
+  return { ...server, close };
 }
 
 /** A path of this machine, or a URL. */

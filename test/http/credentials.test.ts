@@ -37,7 +37,7 @@ describe('refused credentials', () => {
       'Bearer new',
     ]);
     // The refusal was read to its end: one connection did both.
-    expect(server.visits).toHaveLength(1);
+    expect(server.visits.length).toBe(1);
   });
 
   test.each([
@@ -127,7 +127,7 @@ describe('what a request is made of', () => {
         code: 'invalid-request',
       });
     }
-    expect(server.visits).toHaveLength(0);
+    expect(server.visits.length).toBe(0);
   });
 
   test('S4 S5 a secret that cannot be sent is refused without being shown', async () => {

@@ -411,7 +411,7 @@ describe('connections', () => {
     for (const expected of ['0', '1', '2']) {
       expect((await get(server.url, client)).toString()).toBe(expected);
     }
-    expect(server.visits).toHaveLength(1);
+    expect(server.visits.length).toBe(1);
   });
 
   test('are kept over HEAD, whose answer has a length and no body, unless a body comes all the same', async () => {
@@ -427,7 +427,7 @@ describe('connections', () => {
       expect(response.headers['content-length']).toBe('5');
       expect(await readAll(response)).toHaveLength(0);
     }
-    expect(server.visits).toHaveLength(2);
+    expect(server.visits.length).toBe(2);
   });
 
   test('are limited per origin, and served in the order of asking', async () => {
@@ -446,7 +446,7 @@ describe('connections', () => {
     const client = makeClient({ connectionsPerOrigin: 2 });
     const paths = Array.from({ length: 20 }, (_, index) => `/${index}`);
     await Promise.all(paths.map((path) => get(`${server.url}${path}`, client)));
-    expect(server.visits).toHaveLength(2);
+    expect(server.visits.length).toBe(2);
     expect(busiest).toBeLessThanOrEqual(2);
     const position = order.map((path) => Number(path.slice(1)));
     for (const [at, number] of position.entries()) expect(Math.abs(at - number)).toBeLessThanOrEqual(2);
@@ -479,7 +479,7 @@ describe('connections', () => {
     const client = makeClient();
     expect((await get(server.url, client)).toString()).toBe('0');
     expect((await get(server.url, client)).toString()).toBe('1');
-    expect(server.visits).toHaveLength(2);
+    expect(server.visits.length).toBe(2);
   });
 
   test('a fresh one that dies is an error, and so is a dead one under a POST', async () => {
@@ -491,7 +491,7 @@ describe('connections', () => {
       code: 'unavailable',
       message: expect.stringContaining('connection closed before an answer'),
     });
-    expect(dying.visits).toHaveLength(1);
+    expect(dying.visits.length).toBe(1);
     const once = await serve(async (visit) => {
       await visit.request();
       visit.send(`${OK}content-length: 1\r\n\r\n0`);
@@ -503,7 +503,7 @@ describe('connections', () => {
     await expect(client.send({ method: 'POST', url: once.url, signal: never })).rejects.toMatchObject({
       code: 'unavailable',
     });
-    expect(once.visits).toHaveLength(1);
+    expect(once.visits.length).toBe(1);
   });
 
   test('a short rest that nobody wants is read past, a long one ends the connection', async () => {
@@ -520,7 +520,7 @@ describe('connections', () => {
     await short.discard();
     const long = await client.send({ method: 'GET', url: server.url, signal: never });
     await long.discard();
-    expect(server.visits).toHaveLength(1);
+    expect(server.visits.length).toBe(1);
     await server.visits[0]?.closed;
   });
 

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { certificate, chunksOf, closeAll, makeClient, never, readAll, serve } from './scripted.ts';
 
@@ -86,28 +86,39 @@ describe('a certificate', () => {
 });
 
 describe('the end of a TLS connection', () => {
-  /** A server of answers without a length; `cut` ends the connection under TLS without a word. */
-  async function endless(cut: boolean) {
-    const server = await serve(
-      async (visit) => {
-        await visit.request();
-        visit.send('HTTP/1.1 200 OK\r\n\r\n', Buffer.alloc(300_000, 'x'));
-        if (cut) setImmediate(() => (visit.socket as unknown as { _parent: Socket })._parent.end());
-        else visit.socket.end();
-      },
-      { certificate: 'server' },
-    );
-    return server;
-  }
-
   test('F19 a cut is not taken for the end of a body without a length, an end in order is', async () => {
-    for (const cut of [false, true]) {
-      const server = await endless(cut);
-      const response = await makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never });
-      if (cut) await expect(readAll(response)).rejects.toMatchObject({ code: 'unavailable' });
-      else expect(await readAll(response)).toHaveLength(300_000);
+    const size = 300_000;
+    for (const isCut of [false, true]) {
+      const server = await serve(
+        async (visit) => {
+          await visit.request();
+          visit.send('HTTP/1.1 200 OK\r\n\r\n', Buffer.alloc(size, 'x'));
+          if (!isCut) visit.socket.end();
+        },
+        { certificate: 'server' },
+      );
+      // Whoever is on the way can end TCP, but not TLS.
+      const between = await serve(async (visit) => {
+        const upstream = connectTcp(server.port, '127.0.0.1');
+        upstream.on('error', () => {});
+        visit.socket.pipe(upstream);
+        let count = 0;
+        upstream.on('data', (chunk) => {
+          visit.socket.write(chunk);
+          count += chunk.length;
+          if (isCut && count > size) visit.socket.end();
+        });
+        upstream.on('end', () => visit.socket.end());
+        await visit.closed;
+        upstream.destroy();
+      });
+      const url = between.url.replace('http:', 'https:');
+      const response = await makeClient({ ca }).send({ method: 'GET', url, signal: never });
+      const counting = readAll(response).then(({ length }) => length);
+      if (isCut) await expect(counting).rejects.toMatchObject({ code: 'unavailable' });
+      else expect(await counting).toBe(size);
       // The first connection could not tell, the second was watched.
-      expect(server.visits).toHaveLength(2);
+      expect(server.visits.length).toBe(2);
     }
   });
 
@@ -147,6 +158,22 @@ describe('the end of a TLS connection', () => {
       code: 'unavailable',
       message: expect.stringContaining('after 5 of 10 bytes'),
     });
+  });
+
+  test.each([16, 32, 64, 128])('F24 a malformed head of %d KiB is refused', async (size) => {
+    const server = await serve(
+      async (visit) => {
+        await visit.request();
+        visit.send(
+          `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(size * 200)}`.slice(0, size * 1024 - 5),
+          ' z\r\n\r\n',
+        );
+      },
+      { certificate: 'server' },
+    );
+    await expect(
+      makeClient({ ca }).send({ method: 'GET', url: server.url, signal: never }),
+    ).rejects.toMatchObject({ code: 'unexpected' });
   });
 
   test('large bodies arrive whole', async () => {

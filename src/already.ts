@@ -1,0 +1,110 @@
+import type { AttemptCall, AttemptResult, Ends } from './attempt.ts';
+import { TransferError } from './errors.ts';
+import { compareDigests } from './integrity/digests.ts';
+import { formatLocation } from './location.ts';
+import type { RouteKind, Verification } from './outcome.ts';
+import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
+
+const NOT_MOVED: Verification = { grade: 'size' };
+
+/** A destination that already is the source: nothing to move, and nothing to put at risk. */
+export async function sameFile(
+  ends: Ends,
+  call: AttemptCall,
+  kind: RouteKind,
+): Promise<AttemptResult | undefined> {
+  if (!ends.from.isLocal || !ends.to.isLocal) return undefined;
+  const { signal } = call;
+  const there = await statOrAbsent(ends.to, ends.destination.location.path, signal);
+  if (there?.type !== 'file') return undefined;
+  const here = await statOrAbsent(ends.from, ends.source.location.path, signal);
+  if (!here || here.version === undefined || here.version !== there.version) return undefined;
+  const digests = await digestSourceOf(ends, call);
+  const note =
+    kind === 'link' ? 'the link would point to itself' : 'source and destination are the same file';
+  return nothingMoved(here, digests, call.expected, note);
+}
+
+async function statOrAbsent(
+  endpoint: Endpoint,
+  path: string,
+  signal: AbortSignal,
+): Promise<Stat | undefined> {
+  try {
+    return await endpoint.stat(path, { signal });
+  } catch (error) {
+    if (error instanceof TransferError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}
+
+/** `--update`: equal size, and a digest in common or the same modification time. */
+export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<AttemptResult | undefined> {
+  const { signal } = call;
+  const there = await statOrAbsent(ends.to, ends.destination.location.path, signal);
+  if (there?.type !== 'file') return undefined;
+  const here = await ends.from.stat(ends.source.location.path, { signal });
+  if (here.size === undefined || here.size !== there.size) return undefined;
+  const known = [...call.expected, ...(here.digests ?? [])].filter((digest) => digest.partSize === undefined);
+  const wanted = known[0]?.algorithm ?? 'sha256';
+  const isSameTime = sameTime(here, there, ends.from.isLocal && ends.to.isLocal ? 2 : 1000);
+  if (known.length > 0 || (ends.from.isLocal && !isSameTime)) {
+    const ours = await digestOf(ends.to, ends.destination.location.path, wanted, signal);
+    const theirs = known[0]?.value ?? (await digestOf(ends.from, ends.source.location.path, wanted, signal));
+    if (ours === undefined || ours !== theirs) return undefined;
+    return nothingMoved(here, new Map([[wanted, ours]]), call.expected, 'identical already, by digest');
+  }
+  if (!isSameTime) return undefined;
+  return nothingMoved(here, new Map(), [], 'identical already, by size and modification time');
+}
+
+/** Services tell seconds; two files of this machine are told apart by less. Both times in ticks of so many milliseconds. */
+function sameTime(a: Stat, b: Stat, tick: number): boolean {
+  if (!a.modified || !b.modified) return false;
+  return Math.floor(a.modified.getTime() / tick) === Math.floor(b.modified.getTime() / tick);
+}
+
+async function digestOf(endpoint: Endpoint, path: string, algorithm: Algorithm, signal: AbortSignal) {
+  const found = await endpoint.digest?.(path, [algorithm], { signal });
+  return found?.find((digest) => digest.algorithm === algorithm)?.value;
+}
+
+/** Digests of a source whose bytes do not pass through us, when somebody asked for them. */
+export async function digestSourceOf(ends: Ends, call: AttemptCall): Promise<ReadonlyMap<Algorithm, string>> {
+  const wanted = new Set<Algorithm>(call.expected.map((digest) => digest.algorithm));
+  if (call.step.generateChecksum) wanted.add('sha256');
+  if (wanted.size === 0 || !ends.from.digest) return new Map();
+  const found = await ends.from.digest(ends.source.location.path, [...wanted], { signal: call.signal });
+  const digests = new Map(found.map((digest) => [digest.algorithm, digest.value]));
+  const compared = compareDigests(digests, call.expected);
+  if (compared && !compared.equal) {
+    throw new TransferError(
+      'digest-mismatch',
+      `read \`${formatLocation(ends.source.location)}\`: expected ${compared.algorithm} ${compared.theirs}, the bytes have ${compared.ours}`,
+    );
+  }
+  return digests;
+}
+
+/** The result of a pair whose bytes are where they belong. */
+export function nothingMoved(
+  stat: Stat,
+  digests: ReadonlyMap<Algorithm, string>,
+  expected: readonly Digest[],
+  note: string,
+): AttemptResult {
+  const [algorithm, value] = [...digests][0] ?? [];
+  const proven: Verification =
+    algorithm !== undefined && value !== undefined && expected.length > 0
+      ? { grade: 'end-to-end', algorithm, value, by: 'read-back' }
+      : NOT_MOVED;
+  return {
+    route: 'none',
+    bytes: stat.size ?? 0,
+    resumedFrom: 0,
+    digests,
+    source: proven,
+    destination: proven,
+    notes: [note],
+  };
+}
