@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startServer } from '../fixtures/servers/servers.ts';
+import { memoryDirectory, withScratch } from '../test/torture/scratch.ts';
 
 const BIN = fileURLToPath(new URL('../bin/', import.meta.url));
 
@@ -31,14 +31,22 @@ export interface StageOptions {
 
 /** Sets the stage for one row, and clears it away when the row has ended, however it did. */
 export async function withStage<T>(options: StageOptions, work: (stage: Stage) => Promise<T>): Promise<T> {
-  const shared = options.memory ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
-  const directory = await mkdtemp(join(shared, 'bridle-bench-'));
-  const disk = await mkdtemp(join(options.disk ?? tmpdir(), 'bridle-bench-'));
+  return withScratch('bench', options.memory ?? memoryDirectory(), (directory) =>
+    withScratch('bench', options.disk ?? tmpdir(), (disk) => setStage(directory, disk, options.quick, work)),
+  );
+}
+
+async function setStage<T>(
+  directory: string,
+  disk: string,
+  quick: boolean,
+  work: (stage: Stage) => Promise<T>,
+): Promise<T> {
   let web: ReturnType<typeof startWeb> | undefined;
   const stage: Stage = {
     directory,
     disk,
-    quick: options.quick,
+    quick,
     bridle: `${BIN}bridle`,
     pegasusTransfer: `${BIN}pegasus-transfer`,
     async folder(name) {
@@ -54,8 +62,6 @@ export async function withStage<T>(options: StageOptions, work: (stage: Stage) =
     return await work(stage);
   } finally {
     await (await web?.catch(() => undefined))?.stop();
-    await rm(directory, { recursive: true, force: true });
-    await rm(disk, { recursive: true, force: true });
   }
 }
 

@@ -177,7 +177,8 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
       call.events.onProgress(bytes - counted);
       counted = bytes;
     },
-    ...(tools.options.preserve && stat.modified ? { modified: stat.modified } : {}),
+    modified: tools.options.preserve ? stat.modified : undefined,
+    exactMode: tools.options.preserve ? stat.mode : undefined,
   });
   const stored = await staged?.commit(call.signal);
   call.events.onVisible();

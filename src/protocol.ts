@@ -95,6 +95,8 @@ export interface WriteCall extends Call {
   readonly size?: number | undefined;
   /** Permission bits for a new file; never setuid, setgid or sticky. */
   readonly mode?: number | undefined;
+  /** Permission bits to end up with, whatever the umask says and whatever was there. Never setuid, setgid or sticky. */
+  readonly exactMode?: number | undefined;
   /** Sets the modification time. */
   readonly modified?: Date | undefined;
   /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
@@ -167,7 +169,9 @@ export interface Endpoint {
 export interface CopyCall extends Call {
   readonly key: string;
   readonly mode?: number;
-  readonly modified?: Date;
+  /** Permission bits to end up with, whatever the umask says and whatever was there. */
+  readonly exactMode?: number | undefined;
+  readonly modified?: Date | undefined;
   /** Called with the bytes copied so far, where that can be known. */
   readonly progress?: (bytes: number) => void;
 }

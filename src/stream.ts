@@ -206,6 +206,7 @@ function writeOptions(call: StreamCall, opened: Opened, onPartial?: (handle: str
     expected: call.expected,
     size: call.fault === undefined ? source.size : undefined,
     mode: source.mode,
+    exactMode: call.preserve ? source.mode : undefined,
     modified: call.preserve ? source.modified : undefined,
     resume: claim && { ...claim, ranges: [{ start: 0, end: opened.start }] },
     onPartial,

@@ -72,7 +72,7 @@ const RUN = {
   }),
   verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
   update: flag({ name: 'update', letter: 'u', help: 'leave identical destinations alone' }),
-  preserve: flag({ name: 'preserve', letter: 'p', help: 'keep modification times' }),
+  preserve: flag({ name: 'preserve', letter: 'p', help: 'keep permissions and modification times' }),
   symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
   dryRun: flag({ name: 'dry-run', help: 'only print what would be done, and why' }),
   report: text({ name: 'report', value: 'FILE', help: 'write a JSON report of every file' }),

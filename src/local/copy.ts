@@ -2,16 +2,13 @@ import fs, { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { CopyCall, Staged } from '../protocol.ts';
+import { BLOCKING_BYTES, copyBytes } from './copy-bytes.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { diskCalls, diskKind, fileVersion, freeBytes, syncFile } from './disk.ts';
 import { dropPartial, inPartialFolder, newPartial, type PartialFolder, partialFolder } from './partials.ts';
 import { inspectDestination, type OpenPartial, publish } from './sink.ts';
 
-/** Up to here a copy in the calling thread is quicker than a thread of the pool. */
-const BLOCKING_BYTES = 256 * 1024;
-const PROGRESS_MS = 250;
-
-/** Copies by the kernel (reflink where the file system can) to a partial beside `to`, visible on commit. */
+/** Copies on this machine (by reflink where the file system can) to a partial beside `to`, visible on commit. */
 export async function copyStaged(from: string, to: string, call: CopyCall): Promise<Staged> {
   const doing = `copy \`${from}\` to \`${to}\``;
   try {
@@ -42,8 +39,8 @@ async function copyIn(
   }
   const partial = newPartial(place, call.key);
   try {
-    await kernelCopy(from, partial, size, place, call);
-    // Not for writing: the kernel copied the mode too, and the source may be read-only.
+    await copyBytes(from, partial, size, call);
+    // Not for writing: a reflink has the source's mode, which may be read-only.
     const fd = await place.calls.open(partial, constants.O_RDONLY | constants.O_NOFOLLOW);
     await finishCopy({ place, partial, fd }, from, before, call, oldMode);
     return stagedCopy({ place, partial, fd }, to, size, call);
@@ -53,34 +50,7 @@ async function copyIn(
   }
 }
 
-async function kernelCopy(
-  from: string,
-  partial: string,
-  size: number,
-  place: PartialFolder,
-  call: CopyCall,
-): Promise<void> {
-  const how = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE;
-  if (size <= BLOCKING_BYTES && place.kind !== 'network' && diskKind(dirname(from)) !== 'network') {
-    fs.copyFileSync(from, partial, how);
-    return;
-  }
-  const timer = call.progress && setInterval(() => reportProgress(partial, call), PROGRESS_MS);
-  try {
-    await fs.promises.copyFile(from, partial, how);
-  } finally {
-    clearInterval(timer);
-  }
-  if (call.signal.aborted) throw new TransferError('canceled', 'canceled');
-}
-
-function reportProgress(partial: string, call: CopyCall): void {
-  fs.stat(partial, (error, stat) => {
-    if (!error) call.progress?.(stat.size);
-  });
-}
-
-/** The kernel copied what was there; whether that was one version of the source shows only afterwards. */
+/** Copied is what was there; whether that was one version of the source shows only afterwards. */
 async function finishCopy(
   file: OpenPartial,
   from: string,
@@ -94,13 +64,18 @@ async function finishCopy(
     if (fileVersion(after) !== fileVersion(before) || copied.size !== before.size) {
       throw new TransferError('changed', `copy \`${from}\`: the file changed while it was copied`);
     }
-    // The kernel copy carries every mode bit of the source over: setuid must not come along, the umask must apply.
-    await calls.fchmod(file.fd, oldMode ?? (call.mode ?? Number(before.mode)) & 0o777 & ~umask());
+    // A reflink carries every mode bit of the source over: setuid must not come along, the umask must apply.
+    await calls.fchmod(file.fd, permissions(call, Number(before.mode), oldMode));
     if (call.modified) await calls.futimes(file.fd, call.modified.getTime() / 1000);
   } catch (error) {
     await calls.close(file.fd);
     throw error;
   }
+}
+
+function permissions(call: CopyCall, source: number, oldMode: number | undefined): number {
+  if (call.exactMode !== undefined) return call.exactMode & 0o777;
+  return oldMode ?? (call.mode ?? source) & 0o777 & ~umask();
 }
 
 let knownUmask: number | undefined;

@@ -58,6 +58,9 @@ export function freeBytes(directory: string): number | undefined {
 
 type Call<A extends unknown[], R> = (...args: A) => R | Promise<R>;
 
+/** Seconds that a time in whole milliseconds may lose as a floating-point number, which is then cut, not rounded. */
+export const HALF_A_TICK = 2.5e-7;
+
 /**
  * The calls that a transfer makes, blocking where that is quicker and harmless (a promise costs 50 µs, an open on a
  * local disk 5), through the thread pool where a call could block the whole process. Await every one.
@@ -92,7 +95,7 @@ const blocking: DiskCalls = {
   unlink: (path) => fs.unlinkSync(path),
   fchmod: (fd, mode) => fs.fchmodSync(fd, mode),
   ftruncate: (fd, size) => fs.ftruncateSync(fd, size),
-  futimes: (fd, seconds) => fs.futimesSync(fd, seconds, seconds),
+  futimes: (fd, seconds) => fs.futimesSync(fd, seconds + HALF_A_TICK, seconds + HALF_A_TICK),
   symlink: (target, path) => fs.symlinkSync(target, path),
   link: (target, path) => fs.linkSync(target, path),
   mkdirs: (path) => void fs.mkdirSync(path, { recursive: true }),
@@ -113,7 +116,8 @@ const pooled: DiskCalls = {
   unlink: (path) => fs.promises.unlink(path),
   fchmod: (fd, mode) => callback((done) => fs.fchmod(fd, mode, done)),
   ftruncate: (fd, size) => callback((done) => fs.ftruncate(fd, size, done)),
-  futimes: (fd, seconds) => callback((done) => fs.futimes(fd, seconds, seconds, done)),
+  futimes: (fd, seconds) =>
+    callback((done) => fs.futimes(fd, seconds + HALF_A_TICK, seconds + HALF_A_TICK, done)),
   symlink: (target, path) => fs.promises.symlink(target, path),
   link: (target, path) => fs.promises.link(target, path),
   mkdirs: (path) => fs.promises.mkdir(path, { recursive: true }).then(() => undefined),

@@ -39,6 +39,12 @@ export async function inspectDestination(place: PartialFolder, path: string): Pr
   return stat?.isFile() ? stat.mode & 0o777 : undefined;
 }
 
+/** Permission bits that the file must end up with; undefined when the umask decides. */
+async function keptMode(place: PartialFolder, path: string, call: WriteCall): Promise<number | undefined> {
+  const there = place.wasEmpty ? undefined : await inspectDestination(place, path);
+  return call.exactMode === undefined ? there : call.exactMode & 0o777;
+}
+
 /** What a dead writer, or an earlier attempt, left under this key; claimed for this process. */
 export async function claimWrite(path: string, key: string): Promise<PartialWrite | undefined> {
   try {
@@ -117,7 +123,7 @@ async function storeSmall(
   content: Uint8Array,
   call: WriteCall,
 ): Promise<void> {
-  const oldMode = place.wasEmpty ? undefined : await inspectDestination(place, path);
+  const oldMode = await keptMode(place, path, call);
   for (let tries = 1; ; tries += 1) {
     const partial = newPartial(place, call.key);
     const mode = oldMode ?? (call.mode ?? 0o666) & 0o777;
@@ -149,7 +155,7 @@ async function writePartial(
   const doing = `write \`${path}\``;
   let opened: OpenPartial | undefined;
   try {
-    const oldMode = place.wasEmpty ? undefined : await inspectDestination(place, path);
+    const oldMode = await keptMode(place, path, call);
     const start = call.resume?.ranges[0]?.end ?? 0;
     if (call.size !== undefined) requireSpace(place.directory, call.size - start, doing);
     opened = await openPartial(place, path, call, oldMode);

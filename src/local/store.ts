@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import { errnoOf } from '../errors.ts';
+import { diskCalls } from './disk.ts';
 
+const blockingCalls = diskCalls('memory');
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
 
 /** One small file to be stored in one go. */
@@ -25,7 +27,7 @@ export function storeNow(job: StoreJob, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length; )
       done += fs.writeSync(fd, bytes, done, bytes.length - done, done);
     if (job.oldMode !== undefined) fs.fchmodSync(fd, job.oldMode);
-    if (job.modified !== undefined) fs.futimesSync(fd, job.modified, job.modified);
+    if (job.modified !== undefined) blockingCalls.futimes(fd, job.modified);
     fs.fsyncSync(fd);
     fs.renameSync(job.partial, job.path);
   } catch (error) {

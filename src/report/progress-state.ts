@@ -70,6 +70,14 @@ export function startProgressState(now: () => number): ProgressState {
     }
   }
 
+  /** What is done: by bytes when every remaining size is known, else by files. */
+  function share(credit: number, activeBytes: number): number {
+    if (total === 0) return 0;
+    const open = Math.max(0, sizedBytes - activeBytes);
+    if (total > ended && sizedItems >= total - ended && bytes + open > 0) return bytes / (bytes + open);
+    return Math.min(1, (ended + credit) / total);
+  }
+
   /** Seconds left: by bytes when every remaining size is known, else as the share that is done took. */
   function left(milliseconds: number, fraction: number, activeBytes: number): number | undefined {
     const elapsed = (milliseconds - started) / 1000;
@@ -129,7 +137,7 @@ export function startProgressState(now: () => number): ProgressState {
           credit += Math.min(1, Math.max(0, item.bytes / item.size));
         if (shown.length < SHOWN_ITEMS) shown.push(showItem(item, milliseconds));
       }
-      const fraction = total === 0 ? 0 : Math.min(1, (ended + credit) / total);
+      const fraction = share(credit, activeBytes);
       const guess = left(milliseconds, fraction, activeBytes);
       return {
         ended,

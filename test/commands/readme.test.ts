@@ -30,7 +30,7 @@ async function tables(): Promise<string> {
   return `${text}\n`;
 }
 
-test('the tables of options in README.md are those of the program (`npx vitest run -u` rewrites them)', async () => {
+test('the tables of options in README.md are those of the program (`npx vitest run --update=all test/commands/readme.test.ts` rewrites them)', async () => {
   const readme = readFileSync(PATH, 'utf8');
   expect(readme).toMatch(REGION);
   const generated = await tables();

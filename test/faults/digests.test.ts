@@ -3,7 +3,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ScriptName } from '../../fixtures/misbehaving/server.ts';
 import type { Algorithm, Digest } from '../../src/protocol.ts';
-import { digestAt, leftBehind, MIB, misbehaving, runAll, scratch, sha256, transferOf, watchFile } from './scene.ts';
+import {
+  digestAt,
+  leftBehind,
+  MIB,
+  misbehaving,
+  runAll,
+  scratch,
+  sha256,
+  transferOf,
+  watchFile,
+} from './scene.ts';
 
 const WRONG: Digest = { algorithm: 'sha256', value: 'f'.repeat(64) };
 

@@ -3,7 +3,11 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, vi } from 'vitest';
-import { type MisbehavingOptions, type MisbehavingServer, startMisbehaving } from '../../fixtures/misbehaving/server.ts';
+import {
+  type MisbehavingOptions,
+  type MisbehavingServer,
+  startMisbehaving,
+} from '../../fixtures/misbehaving/server.ts';
 import type { Clock } from '../../src/clock.ts';
 import { createEndpoints, type SecretsFor } from '../../src/endpoints.ts';
 import { type RunOptions, type RunSummary, run } from '../../src/engine.ts';
@@ -209,11 +213,14 @@ export function watchFile(path: string): { readonly seen: Set<string>; look(): v
   return { seen, look };
 }
 
-/** Names in `directory` that the product made for itself. */
+/** Paths below `directory` that the product made for itself. Links are not followed. */
 export function leftBehind(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.split('/').some((part) => part.startsWith('.bridle-')),
-  );
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    const own = /^\.bridle-\d+$/.test(entry.name);
+    if (!entry.isDirectory()) return [];
+    return own ? [path, ...readdirSync(path).map((name) => join(path, name))] : leftBehind(path);
+  });
 }
 
 /** What the open descriptors of this process are, files and sockets. */
@@ -231,8 +238,8 @@ export function openDescriptors(): string[] {
 /** Resolves once no more than the descriptors in `before` are open. */
 export async function expectNoNewDescriptors(before: readonly string[]): Promise<void> {
   const known = new Set(before);
-  await vi.waitFor(
-    () => expect(openDescriptors().filter((target) => !known.has(target))).toEqual([]),
-    { timeout: 5000, interval: 20 },
-  );
+  await vi.waitFor(() => expect(openDescriptors().filter((target) => !known.has(target))).toEqual([]), {
+    timeout: 5000,
+    interval: 20,
+  });
 }

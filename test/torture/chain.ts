@@ -100,6 +100,7 @@ async function concludeChain(
   if (state.partial >= SURELY_RESUMABLE && resumedFrom === 0) {
     violate(`${state.partial} bytes were there and it started over: ${told?.notes.join('; ')}`);
   }
+  if (told && told.attempts.length > 1) violate(`the last run took ${told.attempts.length} attempts`);
   // Nobody counts what a local copy reads; what it wrote before is seen by the partial.
   if (start === undefined && state.partial > 0) ledger.again.push(state.partial - resumedFrom);
   if (resumedFrom > 0) ledger.resumed += 1;

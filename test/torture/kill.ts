@@ -1,11 +1,8 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeCheckout } from './checkout.ts';
 import { runKills } from './kills.ts';
 import { LEDGER_HEAD, type Ledger, ledgerRow, percentile } from './ledger.ts';
+import { memoryDirectory, withScratch } from './scratch.ts';
 import type { SubjectName } from './subject.ts';
 import { runVariants } from './variants.ts';
 
@@ -32,11 +29,6 @@ export interface Findings {
   /** Markdown. */
   readonly lines: readonly string[];
   readonly violations: readonly string[];
-}
-
-/** Memory, where there is some: a disk would be busy for an hour. */
-export async function makeScratch(name: string, below?: string): Promise<string> {
-  return mkdtemp(join(below ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()), `bridle-${name}-`));
 }
 
 /** Kills transfers at random moments, then tries what may have happened between two runs. */
@@ -79,21 +71,21 @@ export async function killMain(args: readonly string[]): Promise<number> {
       directory: { type: 'string' },
     },
   });
-  const directory = await makeScratch('torture', values.directory);
   process.stdout.write(`seed ${values.seed} (--seed), ${describeCheckout()}, files of ${values.size} MiB\n`);
-  try {
-    const { lines, violations } = await findByKilling({
-      subjects: values.subject.split(',') as SubjectName[],
-      runs: Number(values.runs),
-      rounds: Number(values.rounds),
-      seed: Number(values.seed),
-      parallel: Number(values.parallel),
-      size: Number(values.size) * MIB,
-      directory,
-    });
-    process.stdout.write(`${lines.join('\n')}\n${describeViolations(violations)}`);
-    return violations.length === 0 ? 0 : 1;
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const { lines, violations } = await withScratch(
+    'torture',
+    values.directory ?? memoryDirectory(),
+    (directory) =>
+      findByKilling({
+        subjects: values.subject.split(',') as SubjectName[],
+        runs: Number(values.runs),
+        rounds: Number(values.rounds),
+        seed: Number(values.seed),
+        parallel: Number(values.parallel),
+        size: Number(values.size) * MIB,
+        directory,
+      }),
+  );
+  process.stdout.write(`${lines.join('\n')}\n${describeViolations(violations)}`);
+  return violations.length === 0 ? 0 : 1;
 }

@@ -52,6 +52,7 @@ export interface Told {
   readonly status: string;
   readonly resumedFrom: number;
   readonly notes: readonly string[];
+  readonly attempts: readonly unknown[];
   readonly verification: { readonly source: { readonly grade: string } };
 }
 

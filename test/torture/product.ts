@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const BIN = fileURLToPath(new URL('../../bin/', import.meta.url));
+/** Milliseconds between two looks at what a run has done. */
+const LOOK = 5;
 /** Of stderr: enough to see what went wrong. */
 const KEPT_OUTPUT = 4000;
 
@@ -67,5 +70,20 @@ export async function killAfter(
   const timer = setTimeout(() => running.kill(signal), seconds * 1000);
   const ended = await running.ended;
   clearTimeout(timer);
+  return ended;
+}
+
+/** Lets it run until `isTime`, then sends the signal, unless it has ended by then. */
+export async function killWhen(
+  running: Running,
+  signal: NodeJS.Signals,
+  isTime: () => Promise<boolean>,
+): Promise<Ended> {
+  let over = false;
+  const ended = running.ended.finally(() => {
+    over = true;
+  });
+  while (!over && !(await isTime())) await delay(LOOK);
+  running.kill(signal);
   return ended;
 }

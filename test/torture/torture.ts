@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { canKillAtCalls, runCallKills } from './calls.ts';
 import { buildProduct, describeCheckout, describeMachine } from './checkout.ts';
 import { findByFuzzing } from './fuzz.ts';
-import { describeViolations, findByKilling, makeScratch } from './kill.ts';
+import { describeViolations, findByKilling } from './kill.ts';
+import { memoryDirectory, withScratch } from './scratch.ts';
 import { findBySize, SIZES } from './sizes.ts';
 import type { SubjectName } from './subject.ts';
 
@@ -43,27 +43,23 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
     `- properties: ${fuzzed.rounds} rounds of ${fuzzed.files.length} files, ${fuzzed.violations.length} broken\n`,
   );
 
-  const directory = await makeScratch('torture', values.directory);
-  try {
+  await withScratch('torture', values.directory ?? memoryDirectory(), async (directory) => {
     const wrong = await findBySize(directory, seed);
     violations.push(...wrong);
     print(`- sizes: ${SIZES.length} from 0 to ${SIZES.at(-1)} bytes, six ways each, ${wrong.length} wrong\n`);
     violations.push(...(await killAtCalls(directory, seed)));
-    const size = Number(values.size) * MIB;
     const found = await findByKilling({
       subjects: SUBJECTS,
       runs: Number(values.runs),
       rounds: Number(values.rounds),
       seed,
       parallel: Number(values.parallel),
-      size,
+      size: Number(values.size) * MIB,
       directory,
     });
     violations.push(...found.violations);
     print(`- kills at random moments, files of ${values.size} MiB:\n\n${found.lines.join('\n')}\n\n`);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
   print(describeViolations(violations));
   return violations.length === 0 ? 0 : 1;
 }

@@ -3,7 +3,7 @@ import { checkReport, checkTidy, type Lane, productArgs } from './chain.ts';
 import { type KillOptions, withLane } from './kills.ts';
 import type { Ledger } from './ledger.ts';
 import { findPartials, readContent, type Told, writeList } from './place.ts';
-import { killAfter, startProduct } from './product.ts';
+import { killWhen, startProduct } from './product.ts';
 import type { SubjectName } from './subject.ts';
 
 /** From here on a partial is journaled in blocks of this many bytes. */
@@ -114,8 +114,11 @@ async function runVariant(lane: Lane, variant: Variant, name: string): Promise<v
   await writeList(place, subject.wanted());
   const signal = variant.signal ?? 'SIGKILL';
   // In the middle: what happens needs something to happen to.
-  const moment = lane.overhead + (0.2 + 0.6 * random()) * (subject.size / subject.rate);
-  const broken = await killAfter(startProduct(productArgs(lane), place.env), moment, signal);
+  const enough = (0.3 + 0.5 * random()) * subject.size;
+  const broken = await killWhen(startProduct(productArgs(lane), place.env), signal, async () => {
+    const partials = await findPartials(place).catch(() => []);
+    return partials.some(({ size }) => size >= enough);
+  });
   if (broken.code === 0) return;
   ledger.kills += 1;
   if (signal !== 'SIGKILL') {
@@ -141,10 +144,12 @@ async function runVariant(lane: Lane, variant: Variant, name: string): Promise<v
 }
 
 function judge(told: Told, between: Between, violate: (what: string) => void): void {
-  const { resumedFrom, notes } = told;
+  const { resumedFrom, notes, attempts } = told;
   const { most = Number.POSITIVE_INFINITY, least = 0 } = between;
   if (resumedFrom > most) violate(`resumed at ${resumedFrom}, only ${most} bytes were right`);
   if (resumedFrom < least) violate(`resumed at ${resumedFrom}, ${least} bytes were there`);
+  // What is wrong with a partial must be known before it is built upon, not by a digest that is wrong in the end.
+  if (attempts.length > 1) violate(`it took ${attempts.length} attempts`);
   const startedOver = notes.some((note) => note.startsWith('started over'));
   if (between.startsOver && !startedOver) violate(`does not say that it started over: ${notes.join('; ')}`);
 }
