@@ -20,7 +20,7 @@ export function nextBuffer(wire: Wire): Uint8Array {
   const target = wire.state === 'body' && wire.exchange?.body ? readTarget(wire.exchange.body) : undefined;
   wire.intoBody = target !== undefined;
   // Never without room, also on a closed wire: Node's TLS reads into an empty buffer for ever.
-  return target ?? wire.buffer.subarray(wire.fill);
+  return target ?? (wire.state === 'head' ? wire.buffer.subarray(wire.fill) : wire.buffer);
 }
 
 /** `count` bytes were read into the memory of {@link nextBuffer}. False: rest until the reader catches up. */

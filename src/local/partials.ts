@@ -45,7 +45,11 @@ export function isPartialFolder(name: string): boolean {
 export async function partialFolder(directory: string): Promise<PartialFolder> {
   const known = folders.get(directory);
   if (known) return known;
-  if (folders.size >= FOLDERS_KEPT) await closeFolders();
+  if (folders.size >= FOLDERS_KEPT) {
+    await closeFolders();
+    const opened = folders.get(directory);
+    if (opened) return opened;
+  }
   const opening = openFolder(directory);
   folders.set(directory, opening);
   opening.catch(() => folders.delete(directory));
@@ -203,13 +207,25 @@ export async function dropPartial(place: PartialFolder, path: string): Promise<v
   }
 }
 
-/** Removes the folders that are empty. Those that hold something resumable stay for the next run. */
+/** Removes the folders that are empty. Those that hold something resumable stay for the next run, those that another run of this process writes to for its end. */
 export async function closeFolders(): Promise<void> {
   const known = await Promise.allSettled(folders.values());
   folders.clear();
   for (const one of known) {
-    if (one.status === 'fulfilled') await fs.promises.rmdir(one.value.folder).catch(() => undefined);
+    if (one.status === 'rejected') continue;
+    const place = one.value;
+    try {
+      await fs.promises.rmdir(place.folder);
+    } catch {
+      if (isWrittenTo(place) && !folders.has(place.directory))
+        folders.set(place.directory, Promise.resolve(place));
+    }
   }
+}
+
+function isWrittenTo(place: PartialFolder): boolean {
+  for (const partial of active) if (dirname(partial) === place.folder) return true;
+  return false;
 }
 
 /** After an ENOENT: another process removed the folder because it was empty just then. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach } from 'vitest';
+import { afterEach, expect } from 'vitest';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 
@@ -54,6 +54,21 @@ export function bridle(args: readonly string[], options: CallOptions): Promise<E
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(options.input ?? '');
   return ended(child);
+}
+
+/** Resolves once the server has sent so many bytes; rejects when the program ended before that. */
+export async function untilSent(
+  server: { bytesSent(): number },
+  bytes: number,
+  end: Promise<Ended>,
+): Promise<void> {
+  const early = end.then(({ status, stderr }) => {
+    throw new Error(`ended early with ${status}: ${stderr}`);
+  });
+  const sent = expect
+    .poll(() => server.bytesSent(), { timeout: 20_000, interval: 20 })
+    .toBeGreaterThan(bytes);
+  await Promise.race([sent, early]);
 }
 
 const scratches: string[] = [];

@@ -2,7 +2,7 @@ import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../../fixtures/misbehaving/server.ts';
-import { bridle, ended, entry, scratch, start } from './run-command.ts';
+import { bridle, ended, entry, scratch, start, untilSent } from './run-command.ts';
 
 /** In every secret below, in the clear, as Basic sends it, and percent-encoded. */
 const MARK = 'MARKED-secret/1';
@@ -119,9 +119,7 @@ describe.each(Object.entries(KINDS))('P10 S5 %s', (_, kind) => {
     const child = start(['transfer'], { cwd, env });
     const end = ended(child);
     child.stdin?.end(JSON.stringify([entry(kind.url(running.url), `file://${cwd}/big`)]));
-    await expect
-      .poll(() => running.bytesSent(), { timeout: 20_000, interval: 20 })
-      .toBeGreaterThan(20_000_000);
+    await untilSent(running, 20_000_000, end);
     child.kill('SIGTERM');
     const { stderr } = await end;
     const everything = stderr + filesBelow(cwd, [CREDENTIALS]);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../../fixtures/misbehaving/server.ts';
-import { bridle, ended, entry, scratch, start } from './run-command.ts';
+import { bridle, ended, entry, scratch, start, untilSent } from './run-command.ts';
 
 const SIZE = 64 * 1024 * 1024;
 let server: MisbehavingServer | undefined;
@@ -20,9 +20,7 @@ async function startSlow(program: 'bridle' | 'pegasus-transfer', cwd: string) {
   const child = start(args, { cwd, program });
   const end = ended(child);
   child.stdin?.end(JSON.stringify([entry(running.url, `file://${cwd}/big`)]));
-  await expect
-    .poll(() => running.bytesSent(), { timeout: 20_000, interval: 20 })
-    .toBeGreaterThan(20 * 1024 * 1024);
+  await untilSent(running, 20 * 1024 * 1024, end);
   return { child, end };
 }
 

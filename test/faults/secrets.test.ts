@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SecretsFor } from '../../src/endpoints.ts';
-import { afterwards, MIB, misbehaving, runAll, scratch, transferOf } from './scene.ts';
+import { MIB, misbehaving, runAll, scratch, transferOf } from './scene.ts';
 
 const MARK = 'TOP-SECRET-0815';
 
@@ -89,7 +89,7 @@ test('P10 no secret stands in events, outcomes, partials or journals', async () 
   }
   said.push(JSON.stringify(events), JSON.stringify(outcome));
   expect(said.join('\n')).not.toContain(MARK);
-  expect(said.join('\n')).toContain('part=1');
+  expect(said.join('\n')).toContain('/data/file.bin');
 });
 
 test('S1 P10 a proxy learns nothing of the origin’s credentials behind a tunnel', async () => {
@@ -100,9 +100,8 @@ test('S1 P10 a proxy learns nothing of the origin’s credentials behind a tunne
     http: { verifyTls: false, proxyEnv: { https_proxy: server.proxy } },
   });
   // The proxy of the fixture makes no tunnels: what it saw is all that it would have learned.
-  expect(outcome.status).toBe('failed');
+  expect(outcome.status).not.toBe('done');
   for (const request of server.requests.filter(({ origin }) => origin === 'proxy')) {
     expect(JSON.stringify(request.headers)).not.toContain(MARK);
   }
-  afterwards(() => undefined);
 });

@@ -139,3 +139,18 @@ export async function readAll(response: HttpResponse): Promise<Buffer> {
 export async function* chunksOf(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
 }
+
+/** The body of a GET. */
+export async function get(url: string, client = makeClient()): Promise<Buffer> {
+  return readAll(await client.send({ method: 'GET', url, signal: never }));
+}
+
+/** What a server that answers once with `parts` and then hangs up makes of a download. */
+export async function getFrom(...parts: (string | Uint8Array)[]): Promise<Buffer> {
+  const server = await serve(async (visit) => {
+    await visit.request();
+    visit.send(...parts);
+    visit.socket.end();
+  });
+  return get(`${server.url}/f`);
+}
