@@ -1,7 +1,7 @@
 /** Steps in hand, those waiting to retry included. */
 const LOOK_AHEAD = 4096;
 /** Steps in hand that do not wait to retry: enough that a busy host does not keep the others from working. */
-const ACTIVE = 512;
+const ACTIVE = 160;
 
 /** How many items wait for their next round: they hold nothing, so others may be taken up meanwhile. */
 export interface Parking {

@@ -154,12 +154,3 @@ function distinct(digests: readonly Digest[]): Digest[] {
   const seen = new Map(digests.map((each) => [`${each.algorithm}:${each.value}`, each]));
   return [...seen.values()];
 }
-
-/**
- * All digests that the fields declare, for an answer (or trailers) of the whole: there, representation and content are
- * the same bytes. Of a partial answer only `content` of {@link declaredDigests} covers what came.
- */
-export function parseDigestFields(headers: Readonly<Record<string, string>>): Digest[] {
-  const { whole, content } = declaredDigests(headers);
-  return distinct([...whole, ...content]);
-}

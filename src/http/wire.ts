@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { onAbort } from '../abort.ts';
 import { TransferError } from '../errors.ts';
 import type { Head } from './head.ts';
 import { dropBody, endBody, failBody, type Incoming, SMALL_BODY } from './incoming.ts';
@@ -60,6 +61,8 @@ export interface Wire {
   exchange: Exchange | undefined;
   failure: Error | undefined;
   readonly onAbort: () => void;
+  /** Stops listening for the abort of the present exchange. */
+  forget: () => void;
 }
 
 /** Requests whose answer was lost after all of it had been sent: the other side may have done what was asked. */
@@ -87,6 +90,7 @@ export function createWire(owner: WireOwner, secure: boolean): Wire {
     wasCut: undefined,
     exchange: undefined,
     failure: undefined,
+    forget: () => undefined,
     onAbort: () => {
       const { exchange } = wire;
       if (exchange) kill(wire, canceled(exchange.signal, exchange.label));
@@ -141,7 +145,7 @@ export function begin(wire: Wire, exchange: Exchange): void {
   wire.exchange = exchange;
   wire.state = 'head';
   wire.fill = 0;
-  exchange.signal.addEventListener('abort', wire.onAbort);
+  wire.forget = onAbort(exchange.signal, wire.onAbort);
   wire.owner.watchdog.watch(exchange);
 }
 
@@ -149,7 +153,7 @@ function detach(wire: Wire): Exchange | undefined {
   const { exchange } = wire;
   if (!exchange) return undefined;
   wire.exchange = undefined;
-  exchange.signal.removeEventListener('abort', wire.onAbort);
+  wire.forget();
   wire.owner.watchdog.unwatch(exchange);
   return exchange;
 }

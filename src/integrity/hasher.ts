@@ -1,3 +1,4 @@
+import { hash as hashOnce } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { TransferError } from '../errors.ts';
@@ -43,10 +44,39 @@ export const NO_HASHER: Hasher = {
 };
 
 function inlineHasher(algorithms: readonly Algorithm[]): Hasher | Promise<Hasher> {
+  const [only] = algorithms;
+  if (algorithms.length === 1 && (only === 'sha256' || only === 'md5' || only === 'sha1'))
+    return lazyHasher(only);
   const started = algorithms.map(startDigest);
   const isReady = (one: Running | Promise<Running>): one is Running => !(one instanceof Promise);
   if (started.every(isReady)) return hasherOver(algorithms, started);
   return Promise.all(started).then((running) => hasherOver(algorithms, running));
+}
+
+/** Most small files come in one chunk, and hashing it in one call costs half of starting, feeding and ending a hash. */
+function lazyHasher(algorithm: 'sha256' | 'md5' | 'sha1'): Hasher {
+  let first: Uint8Array | undefined;
+  let running: Running | undefined;
+  const start = (): Running => {
+    const started = startDigest(algorithm) as Running;
+    if (first) started.update(first);
+    running = started;
+    return started;
+  };
+  return {
+    update: (chunk) => {
+      // A slab may be written to again before the digest is asked for; other chunks stay as they are.
+      if (!running && !first && chunk.buffer.byteLength < SLAB_BYTES) first = chunk;
+      else (running ?? start()).update(chunk);
+    },
+    prefix: async () => (running ?? start()).value(),
+    resumeFrom: async () => 0,
+    digests: async () => {
+      const value = running || !first ? (running ?? start()).end() : hashOnce(algorithm, first, 'hex');
+      return new Map([[algorithm, value]]);
+    },
+    close: () => undefined,
+  };
 }
 
 function hasherOver(algorithms: readonly Algorithm[], running: readonly Running[]): Hasher {

@@ -22,6 +22,7 @@ export interface PartialFolder {
 
 const PARTIAL_SHAPE =
   /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
+/** Folders that are remembered before those that are empty are removed. */
 const FOLDERS_KEPT = 256;
 /** Another process may remove a folder that is empty just then, again and again. */
 const FOLDER_TRIES = 5;
@@ -29,6 +30,8 @@ const FOLDER_TRIES = 5;
 const folders = new Map<string, Promise<PartialFolder>>();
 /** Partials that a write of this process is working on. */
 const active = new Set<string>();
+/** Folders that were not empty when they should have gone: another run of this process may still have been writing. */
+const unfinished = new Set<string>();
 let sequence = 0;
 
 /** What `.bridle-UID` is called here. */
@@ -207,25 +210,19 @@ export async function dropPartial(place: PartialFolder, path: string): Promise<v
   }
 }
 
-/** Removes the folders that are empty. Those that hold something resumable stay for the next run, those that another run of this process writes to for its end. */
+/** Removes the folders that are empty. Those that hold something resumable stay for the next run. */
 export async function closeFolders(): Promise<void> {
   const known = await Promise.allSettled(folders.values());
   folders.clear();
-  for (const one of known) {
-    if (one.status === 'rejected') continue;
-    const place = one.value;
+  for (const one of known) if (one.status === 'fulfilled') unfinished.add(one.value.folder);
+  for (const folder of unfinished) {
     try {
-      await fs.promises.rmdir(place.folder);
-    } catch {
-      if (isWrittenTo(place) && !folders.has(place.directory))
-        folders.set(place.directory, Promise.resolve(place));
+      await fs.promises.rmdir(folder);
+      unfinished.delete(folder);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTEMPTY' || unfinished.size > FOLDERS_KEPT) unfinished.delete(folder);
     }
   }
-}
-
-function isWrittenTo(place: PartialFolder): boolean {
-  for (const partial of active) if (dirname(partial) === place.folder) return true;
-  return false;
 }
 
 /** After an ENOENT: another process removed the folder because it was empty just then. */

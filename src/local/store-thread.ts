@@ -6,6 +6,8 @@ import type { StoreAnswer, StoreOrder } from './store-worker.ts';
 export const SMALL_BYTES = 64 * 1024;
 /** Files stored in the calling thread before a thread of their own is worth its start (30 ms, 10 MiB). */
 const BEFORE_THREAD = 256;
+/** Files that are sent off without waiting for more. */
+const BATCH = 16;
 /** Files on their way to the thread. */
 const SLOTS = 64;
 
@@ -24,6 +26,7 @@ const waiting = new Map<number, Waiting>();
 const memory: Uint8Array[] = [];
 const free: number[] = [];
 let batch = '';
+let batched = 0;
 
 /**
  * Stores one small file durably under its name; see {@link storeNow}. A run of many hands them to a second thread: the
@@ -37,16 +40,19 @@ export function store(job: StoreJob, bytes: Uint8Array): void | Promise<void> {
   return new Promise((resolve, reject) => {
     const id = ++lastId;
     waiting.set(id, { resolve, reject, slot });
-    // One message for all that a turn of the event loop brings: a message of its own would cost as much as the file.
-    if (batch === '') setImmediate(flush);
+    // A message of its own would cost as much as the file: one for all that a millisecond brings.
+    if (batched === 0) setTimeout(flush, 1);
     batch += packJob({ id, job, slot, length: bytes.length });
+    batched += 1;
+    if (batched === BATCH) flush();
   });
 }
 
 function flush(): void {
+  if (batched === 0) return;
   const jobs = batch;
   batch = '';
-  if (waiting.size === 0) return;
+  batched = 0;
   thread().ref();
   thread().postMessage({ jobs } satisfies StoreOrder);
 }

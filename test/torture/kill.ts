@@ -12,6 +12,8 @@ const MOST_AGAIN = 16 * MIB;
 /** Bytes a second: an embedded server reaches it evenly, and a transfer takes seconds. */
 const RATES: Readonly<Record<SubjectName, number>> = { http: 100 * MIB, local: 200 * MIB };
 const SHOWN = 20;
+/** Characters that tell one kind of violation from another. */
+const KIND = 40;
 
 export interface KillTableOptions {
   readonly subjects: readonly SubjectName[];
@@ -50,10 +52,23 @@ export async function findByKilling(options: KillTableOptions): Promise<Findings
   return { lines, violations: ledgers.flatMap((ledger) => ledger.violations) };
 }
 
-/** What is wrong, a line each, and how many there are. */
+/** What is wrong, each kind once with how often it was found, and how many there are. */
 export function describeViolations(violations: readonly string[]): string {
-  const shown = violations.slice(0, SHOWN).map((one) => `violation: ${one}\n`);
-  if (violations.length > SHOWN) shown.push(`and ${violations.length - SHOWN} more\n`);
+  const kinds = new Map<string, { readonly first: string; count: number }>();
+  for (const first of violations) {
+    // Behind the name of the trial, and without what differs from trial to trial.
+    const kind = first
+      .replace(/^.*?: /, '')
+      .replace(/[0-9a-f]{8,}|\d+/g, '#')
+      .slice(0, KIND);
+    const known = kinds.get(kind);
+    if (known) known.count += 1;
+    else kinds.set(kind, { first, count: 1 });
+  }
+  const shown = [...kinds.values()]
+    .slice(0, SHOWN)
+    .map(({ first, count }) => `violation (${count} ×): ${first}\n`);
+  if (kinds.size > SHOWN) shown.push(`and ${kinds.size - SHOWN} other kinds\n`);
   return `${shown.join('')}${violations.length} violations\n`;
 }
 
