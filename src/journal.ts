@@ -40,11 +40,11 @@ export function openJournal(
   blocks: readonly PrefixDigest[],
 ): Journal {
   const path = journalPath(partial);
-  const { O_CREAT, O_TRUNC, O_WRONLY, O_NOFOLLOW } = fs.constants;
-  const fd = fs.openSync(path, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0o600);
-  const write = (value: object) => void fs.writeSync(fd, `${JSON.stringify(value)}\n`);
-  write({ bridle: 1, ...header });
-  for (const block of blocks) write(block);
+  const { O_CREAT, O_WRONLY, O_NOFOLLOW } = fs.constants;
+  const fd = fs.openSync(path, O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
+  const write = (value: object) => void fs.writeSync(fd, lineOf(value));
+  // Over what is there, in one call, and only then cut: whenever a kill comes, the file is a journal.
+  fs.ftruncateSync(fd, fs.writeSync(fd, [{ bridle: 1, ...header }, ...blocks].map(lineOf).join('')));
   let written = blocks.length;
   let open = true;
   const close = () => {
@@ -64,6 +64,10 @@ export function openJournal(
       fs.rmSync(path, { force: true });
     },
   };
+}
+
+function lineOf(value: object): string {
+  return `${JSON.stringify(value)}\n`;
 }
 
 /** The journal beside `partial`, as far as it can be read; undefined when there is none to trust. */

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-const CONTRACT = /^src\/(protocol|errors|location|outcome|slabs)\.ts$/;
+const CONTRACT = /^src\/(protocol|errors|location|outcome|slabs|abort)\.ts$/;
 const REQUESTS = /^src\/(request|plan)\.ts$/;
 const EXPECTED = /^src\/integrity\/expected\.ts$/;
 const NODE = /^node:/;
@@ -39,7 +39,10 @@ const RULES: readonly Rule[] = [
   },
   { of: /^src\/registry\.ts$/, may: [CONTRACT], lazily: [below('protocols')] },
   { of: below('src/credentials'), may: [CONTRACT, below('src/integrity'), below('src/credentials'), NODE] },
-  { of: below('src/report'), may: [CONTRACT, below('src/integrity'), below('src/report'), NODE] },
+  {
+    of: below('src/report'),
+    may: [CONTRACT, below('src/integrity'), below('src/report'), /^src\/local\/writer\.ts$/, NODE],
+  },
   {
     of: /^src\/(job|image)\//,
     may: [below('src'), NODE],

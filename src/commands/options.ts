@@ -94,7 +94,7 @@ const RUN = {
     min: 1024,
     initial: undefined,
     group: 'rare',
-    what: 'bytes a second, at least 1K, such as `10M`',
+    what: 'bytes a second from 1K to 1024G, such as `10M`',
     help: 'bytes a second for the whole run (10M)',
   }),
   memory: bytes({

@@ -15,9 +15,15 @@ export interface PartialFolder {
   readonly kind: DiskKind;
   readonly calls: DiskCalls;
   /** Left by writers that are dead, by key. */
-  readonly leftovers: Map<string, string>;
+  readonly leftovers: Map<string, Leftover>;
   /** The directory held nothing when this run first looked: no destination needs to be asked about what it replaces. */
   readonly wasEmpty: boolean;
+}
+
+/** A partial and the journal that can prove it; the names differ when a claim was cut off between its two renames. */
+interface Leftover {
+  readonly part: string;
+  readonly journal: string;
 }
 
 const PARTIAL_SHAPE =
@@ -143,17 +149,32 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
+/** Remembers what dead writers left that a journal can prove, and removes the rest of theirs. */
 async function findLeftovers(place: PartialFolder): Promise<void> {
+  const byKey = new Map<
+    string,
+    { readonly path: string; readonly suffix: string; readonly touched: number }[]
+  >();
   const now = Date.now();
   for (const name of await fs.promises.readdir(place.folder)) {
     const shape = PARTIAL_SHAPE.exec(name);
-    if (!shape?.[1] || !shape[2]) continue;
+    if (!shape?.[1] || !shape[2] || !shape[4]) continue;
     const path = join(place.folder, name);
     const stat = await fs.promises.lstat(path).catch(() => undefined);
     if (!stat || isInUse(path, shape[2], stat.mtimeMs, now)) continue;
-    if (shape[4] === 'part' && fs.existsSync(`${path}.journal`)) place.leftovers.set(shape[1], path);
-    else if (shape[4] !== 'part.journal' || !fs.existsSync(path.slice(0, -'.journal'.length))) {
-      await place.calls.unlink(path);
+    const found = byKey.get(shape[1]) ?? [];
+    byKey.set(shape[1], found);
+    found.push({ path, suffix: shape[4], touched: stat.mtimeMs });
+  }
+  for (const [key, found] of byKey) {
+    found.sort((a, b) => b.touched - a.touched);
+    const part = found.find(({ suffix }) => suffix === 'part')?.path;
+    const journals = found.filter(({ suffix }) => suffix === 'part.journal').map(({ path }) => path);
+    const journal = journals.find((path) => path === `${part}.journal`) ?? journals[0];
+    if (part && journal) place.leftovers.set(key, { part, journal });
+    for (const { path } of found) {
+      if (part && journal && (path === part || path === journal)) continue;
+      await fs.promises.rm(path, { force: true });
     }
   }
 }
@@ -178,8 +199,8 @@ export async function claimPartial(place: PartialFolder, key: string): Promise<s
   place.leftovers.delete(key);
   const mine = newPartial(place, key);
   try {
-    await place.calls.rename(left, mine);
-    await place.calls.rename(`${left}.journal`, `${mine}.journal`);
+    await place.calls.rename(left.part, mine);
+    await place.calls.rename(left.journal, `${mine}.journal`);
     return mine;
   } catch {
     await dropPartial(place, mine);
@@ -190,7 +211,7 @@ export async function claimPartial(place: PartialFolder, key: string): Promise<s
 /** Leaves a partial for the next attempt of this process, or for the next run. */
 export function keepPartial(place: PartialFolder, key: string, path: string): void {
   active.delete(path);
-  place.leftovers.set(key, path);
+  place.leftovers.set(key, { part: path, journal: `${path}.journal` });
 }
 
 /** The partial has its final name now. */

@@ -1,7 +1,17 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import { writerId, writerLives } from '../local/writer.ts';
 
 /** Written in few large calls: one a record would cost more than the record. */
 const BATCH = 64 * 1024;
@@ -21,12 +31,35 @@ export interface PartialFile {
   discard(): void;
 }
 
+let sequence = 0;
+
+/** What runs that were killed left of this file. */
+function removeLeftovers(directory: string, visible: string): void {
+  for (const name of namesIn(directory)) {
+    if (!name.startsWith(`.${visible}.`) || !name.endsWith('.partial')) continue;
+    const writer = /^([0-9a-f-]{30})-[0-9a-f]+\.partial$/.exec(name.slice(visible.length + 2))?.[1];
+    const touched = statSync(join(directory, name), { throwIfNoEntry: false })?.mtimeMs;
+    if (writer === undefined || touched === undefined || writerLives(writer, touched, Date.now())) continue;
+    rmSync(join(directory, name), { force: true });
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 /** Opens the hidden file beside `path`, with the usual mode. Throws a `TransferError` when that cannot be done. */
 export function openPartialFile(path: string): PartialFile {
   // Cut, because a name of 255 bytes leaves no room for more.
   const visible = basename(path).slice(0, 60);
-  const hidden = join(dirname(path), `.${visible}.${randomBytes(4).toString('hex')}.partial`);
   const doing = `writing \`${path}\``;
+  removeLeftovers(dirname(path), visible);
+  sequence += 1;
+  const hidden = join(dirname(path), `.${visible}.${writerId()}-${sequence.toString(16)}.partial`);
   let descriptor: number | undefined = attempt(doing, () => openSync(hidden, 'wx', 0o666));
   let pending = '';
   let failure: TransferError | undefined;

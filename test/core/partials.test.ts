@@ -88,7 +88,7 @@ describe('partials', () => {
   test('P9 what a dead writer left without a journal is removed', async () => {
     const directory = scratch();
     const folder = folderOf(directory);
-    const names = [`${KEY}-${DEAD}-1.part`, `${KEY}-${DEAD}-2.link`, `${KEY}-${DEAD}-3.part.journal`];
+    const names = [`${KEY}-${DEAD}-1.part`, `${KEY}-${DEAD}-2.link`, `${'f'.repeat(32)}-${DEAD}-3.part.journal`];
     for (const name of names) fs.writeFileSync(join(folder, name), '');
     const place = await partialFolder(directory);
     expect(fs.readdirSync(folder)).toEqual([]);
