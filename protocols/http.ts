@@ -166,7 +166,8 @@ function sourceOf(
     bytes: response.body,
     wire: digestsOfWhole(headers, status),
     note: isEncoded ? `the server sent it ${encoding.slice(0, 20)}-encoded; stored as received` : undefined,
-    trailer: () => trailerDigests(url, response),
+    // Only a chunked body can have something behind it.
+    ...(headers['transfer-encoding'] === undefined ? {} : { trailer: () => trailerDigests(url, response) }),
     discard: () => response.discard(),
   };
 }

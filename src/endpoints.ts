@@ -30,7 +30,7 @@ export function createEndpoints(tools: {
     if (!protocol) throw unsupported(location.scheme);
     return protocol.open(location, {
       http: tools.http,
-      secrets: (again = false) => tools.secretsFor(location, secret, again),
+      secrets: recent((again) => tools.secretsFor(location, secret, again)),
     });
   }
 
@@ -54,6 +54,27 @@ export function createEndpoints(tools: {
       for (const one of all) if (one.status === 'fulfilled') await one.value.close?.();
       await tools.http.close();
     },
+  };
+}
+
+/** Milliseconds for which an answer is good: files are looked at once a second anyway, and looking up costs as much as parsing a head. */
+const RECENT_MS = 1000;
+
+/** `ask`, but at most once a second while nobody says that the answer was refused. */
+function recent(ask: (again: boolean) => Promise<Secrets>): (again?: boolean) => Promise<Secrets> {
+  let answer: Promise<Secrets> | undefined;
+  let until = 0;
+  return (again = false) => {
+    const now = performance.now();
+    if (!answer || again || now >= until) {
+      const asked = ask(again);
+      answer = asked;
+      until = now + RECENT_MS;
+      asked.catch(() => {
+        if (answer === asked) answer = undefined;
+      });
+    }
+    return answer;
   };
 }
 

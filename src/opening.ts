@@ -20,7 +20,8 @@ export interface Opened {
 
 /** Opens the source, behind what an earlier attempt left where that can be proven. */
 export async function openSource(call: StreamCall): Promise<Opened> {
-  const claim = await call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
+  const claiming = call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
+  const claim = claiming instanceof Promise ? await claiming : claiming;
   if (claim) {
     const resumed = await openBehind(call, claim);
     if (resumed) return resumed;

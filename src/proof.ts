@@ -6,6 +6,7 @@ import type { Algorithm, Source, Staged, Stored } from './protocol.ts';
 import { giveBack } from './slabs.ts';
 import type { StreamCall, StreamResult } from './stream.ts';
 
+/** The whole content was found wrong: it is of no use to the next try. */
 export function isProvenWrong(error: unknown): boolean {
   return (
     error instanceof TransferError &&
@@ -28,8 +29,8 @@ export async function check(
   if (call.size !== undefined && received !== call.size) {
     throw new TransferError('size-mismatch', `${doing}: expected ${call.size} bytes, got ${received}`);
   }
-  await last.confirm?.();
-  const trailer = (await last.trailer?.()) ?? [];
+  if (last.confirm) await last.confirm();
+  const trailer = last.trailer ? await last.trailer() : [];
   return requireDigests({ doing, ours: digests, expected: call.expected, source, trailer });
 }
 

@@ -152,7 +152,7 @@ export interface Endpoint {
   /** Either stores every byte, staged, or rejects having left nothing visible. */
   write?(path: string, bytes: Bytes, call: WriteCall): Promise<Staged>;
   /** What an earlier write with this key left, claimed for this process; undefined when there is nothing to build on. */
-  partial?(path: string, call: PartialCall): Promise<PartialWrite | undefined>;
+  partial?(path: string, call: PartialCall): PartialWrite | undefined | Promise<PartialWrite | undefined>;
   list?(path: string, call: ListCall): AsyncIterable<Entry>;
   /** With parents; existing is success. */
   mkdir?(path: string, call: Call): Promise<void>;

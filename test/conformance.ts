@@ -364,8 +364,11 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
         const name = fresh();
         const content = Buffer.alloc(3 * MIB, 'resume');
         let handle = '';
-        const keeping = { onPartial: (given: string) => keepJournal((handle = given)) };
-        const staged = await write(name, content.subarray(0, 2 * MIB), { ...keeping, size: undefined });
+        const onPartial = (given: string) => {
+          handle = given;
+          keepJournal(given);
+        };
+        const staged = await write(name, content.subarray(0, 2 * MIB), { onPartial, size: undefined });
         await staged.abort({ keep: true });
         expect(handle).not.toBe('');
         expect(await subject.look(name)).toBeUndefined();

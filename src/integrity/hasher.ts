@@ -99,6 +99,8 @@ interface Thread {
     { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
   >;
   readonly lent: Uint8Array[];
+  /** Why it is no more. */
+  failure: TransferError | undefined;
 }
 
 const threads: Thread[] = [];
@@ -148,11 +150,14 @@ function workerUrl(): URL {
 
 function startThread(): Thread {
   const worker = new Worker(workerUrl(), { stderr: false });
-  const thread: Thread = { worker, hashers: 0, waiting: new Map(), lent: [] };
+  const thread: Thread = { worker, hashers: 0, waiting: new Map(), lent: [], failure: undefined };
   worker.on('message', (answer: HashAnswer) => onAnswer(thread, answer));
   worker.on('error', (error) => {
     threads.splice(threads.indexOf(thread), 1);
-    for (const { reject } of thread.waiting.values()) reject(error);
+    const text = error instanceof Error ? error.message : String(error);
+    const failure = new TransferError('unexpected', `hash: the thread ended: ${text}`, { cause: error });
+    thread.failure = failure;
+    for (const { reject } of thread.waiting.values()) reject(failure);
     thread.waiting.clear();
     for (const slot of thread.lent.splice(0)) freeSlot(slot);
   });
@@ -178,6 +183,8 @@ function post(thread: Thread, order: HashOrder): void {
 
 function request(thread: Thread, order: (ticket: number) => HashOrder): Promise<unknown> {
   const ticket = ++lastTicket;
+  // A thread that is gone takes everything and answers nothing.
+  if (thread.failure) return Promise.reject(thread.failure);
   return new Promise((resolve, reject) => {
     thread.waiting.set(ticket, { resolve, reject });
     post(thread, order(ticket));
@@ -187,6 +194,7 @@ function request(thread: Thread, order: (ticket: number) => HashOrder): Promise<
 /** Copies into memory that the worker shares (0.1 ms a MiB), so that the chunk's own memory is free at once. */
 function sendChunk(thread: Thread, id: number, chunk: Uint8Array, from: number): void | Promise<void> {
   for (let at = from; at < chunk.length; at += SLAB_BYTES) {
+    if (thread.failure) throw thread.failure;
     const slot = takeSlot();
     if (!slot) return waitForSlot().then(() => sendChunk(thread, id, chunk, at));
     const piece = chunk.subarray(at, at + SLAB_BYTES);

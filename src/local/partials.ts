@@ -34,6 +34,8 @@ const FOLDERS_KEPT = 256;
 const FOLDER_TRIES = 5;
 
 const folders = new Map<string, Promise<PartialFolder>>();
+/** Those of the above whose leftovers are known. */
+const settled = new Map<string, PartialFolder>();
 /** Partials that a write of this process is working on. */
 const active = new Set<string>();
 /** Folders that were not empty when they should have gone: another run of this process may still have been writing. */
@@ -61,8 +63,16 @@ export async function partialFolder(directory: string): Promise<PartialFolder> {
   }
   const opening = openFolder(directory);
   folders.set(directory, opening);
-  opening.catch(() => folders.delete(directory));
+  opening.then(
+    (place) => settled.set(directory, place),
+    () => folders.delete(directory),
+  );
   return opening;
+}
+
+/** False when it is certain that nothing was left under `key` in `directory`. */
+export function hasLeftovers(directory: string, key: string): boolean {
+  return settled.get(directory)?.leftovers.has(key) ?? true;
 }
 
 /**
@@ -235,6 +245,7 @@ export async function dropPartial(place: PartialFolder, path: string): Promise<v
 export async function closeFolders(): Promise<void> {
   const known = await Promise.allSettled(folders.values());
   folders.clear();
+  settled.clear();
   for (const one of known) if (one.status === 'fulfilled') unfinished.add(one.value.folder);
   for (const folder of unfinished) {
     try {
@@ -249,4 +260,5 @@ export async function closeFolders(): Promise<void> {
 /** After an ENOENT: another process removed the folder because it was empty just then. */
 export function forgetFolder(place: PartialFolder): void {
   folders.delete(place.directory);
+  settled.delete(place.directory);
 }

@@ -9,6 +9,7 @@ import {
   claimPartial,
   dropPartial,
   forgetFolder,
+  hasLeftovers,
   keepPartial,
   newPartial,
   type PartialFolder,
@@ -46,7 +47,11 @@ async function keptMode(place: PartialFolder, path: string, call: WriteCall): Pr
 }
 
 /** What a dead writer, or an earlier attempt, left under this key; claimed for this process. */
-export async function claimWrite(path: string, key: string): Promise<PartialWrite | undefined> {
+export function claimWrite(path: string, key: string): undefined | Promise<PartialWrite | undefined> {
+  return hasLeftovers(dirname(path), key) ? claimLeft(path, key) : undefined;
+}
+
+async function claimLeft(path: string, key: string): Promise<PartialWrite | undefined> {
   try {
     const place = await partialFolder(dirname(path));
     const claimed = await claimPartial(place, key);

@@ -220,6 +220,21 @@ describe('hashing', () => {
     );
   });
 
+  test('P7 a thread that dies fails what it worked on, and nothing waits for it', async () => {
+    const hasher = await createHasher(['no such algorithm' as Algorithm], undefined);
+    await expect(hasher.digests()).rejects.toMatchObject({ code: 'unexpected' });
+    const send = async () => {
+      for (let round = 0; round < 20; round += 1) await hasher.update(Buffer.alloc(MIB));
+    };
+    await expect(send()).rejects.toMatchObject({ code: 'unexpected' });
+    await expect(hasher.prefix()).rejects.toMatchObject({ code: 'unexpected' });
+    hasher.close();
+    const next = await createHasher(['sha256'], undefined);
+    for (let round = 0; round < 20; round += 1) await next.update(Buffer.alloc(MIB));
+    expect((await next.digests()).get('sha256')).toBe(sha256(Buffer.alloc(20 * MIB)));
+    next.close();
+  });
+
   test('a chunk may be written over as soon as it was taken', async () => {
     const hasher = await createHasher(['sha256'], undefined);
     const chunk = Buffer.alloc(MIB, 1);

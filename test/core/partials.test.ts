@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { copyStaged } from '../../src/local/copy.ts';
 import { syncDirectory } from '../../src/local/directory-sync.ts';
 import { diskCalls, fileVersion } from '../../src/local/disk.ts';
+import { linkAtomically } from '../../src/local/link.ts';
 import {
   claimPartial,
   closeFolders,
@@ -88,7 +90,11 @@ describe('partials', () => {
   test('P9 what a dead writer left without a journal is removed', async () => {
     const directory = scratch();
     const folder = folderOf(directory);
-    const names = [`${KEY}-${DEAD}-1.part`, `${KEY}-${DEAD}-2.link`, `${'f'.repeat(32)}-${DEAD}-3.part.journal`];
+    const names = [
+      `${KEY}-${DEAD}-1.part`,
+      `${KEY}-${DEAD}-2.link`,
+      `${'f'.repeat(32)}-${DEAD}-3.part.journal`,
+    ];
     for (const name of names) fs.writeFileSync(join(folder, name), '');
     const place = await partialFolder(directory);
     expect(fs.readdirSync(folder)).toEqual([]);
@@ -128,6 +134,21 @@ describe('partials', () => {
     await dropPartial(again, claimed ?? '');
     await closeFolders();
     expect(leftBehind(directory)).toEqual([]);
+  });
+
+  test('L13 a folder that another process removed, empty just then, is made again', async () => {
+    const directory = scratch();
+    const from = join(directory, 'from');
+    fs.writeFileSync(from, 'content');
+    const call = { signal: new AbortController().signal, key: KEY };
+    for (const name of ['a', 'b']) {
+      await partialFolder(directory);
+      fs.rmdirSync(join(directory, partialFolderName()));
+      await (await copyStaged(from, join(directory, name), call)).commit(call.signal);
+      fs.rmdirSync(join(directory, partialFolderName()));
+      await linkAtomically(from, join(directory, `${name}-link`), { kind: 'symbolic', key: KEY });
+      expect(fs.readFileSync(join(directory, `${name}-link`), 'utf8')).toBe('content');
+    }
   });
 
   test('two new partials never have the same name', async () => {

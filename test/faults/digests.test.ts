@@ -146,16 +146,4 @@ describe('F28 a proxy', () => {
     expect(server.requests.map(({ origin }) => origin)).toEqual(['proxy', 'main']);
     expect(digestAt(path)).toBe(expected[0]?.value);
   });
-
-  test('F28 a stale copy met by a resume is not spliced in', async () => {
-    const path = join(scratch(), 'x');
-    const server = await misbehaving({
-      steps: [{ script: 'F28', times: 1 }],
-      content: { size: 300_000 },
-    });
-    const requests = [transferOf(server.url, path)];
-    // Cut on the proxy is not among the scripts: the first answer is stale, and whole; the digest is not known.
-    const { outcome } = await runAll(requests, { http: { proxyEnv: { http_proxy: server.proxy } } });
-    expect(outcome.sourceVerification.grade).toBe('size');
-  });
 });

@@ -1,0 +1,296 @@
+// Faults to put into the source, one at a time, and the test that must notice each.
+// `from` stands exactly once in `file`. `test` is a file and the beginning of a name in it.
+
+/** @typedef {{ file: string, from: string, to: string, test: [file: string, name: string] }} Mutation */
+
+const READ = 'test/faults/read.test.ts';
+const DIGESTS = 'test/faults/digests.test.ts';
+const LOCAL = 'test/faults/local.test.ts';
+const SECRETS = 'test/faults/secrets.test.ts';
+const PROCESSES = 'test/faults/processes.test.ts';
+const CONFORMANCE = 'test/conformance.test.ts';
+const TURNS = 'test/core/turns.test.ts';
+const BYTES = 'test/core/bytes.test.ts';
+const PARTIALS = 'test/core/partials.test.ts';
+
+/** @type {Readonly<Record<string, Mutation>>} */
+export const MUTATIONS = {
+  'a digest that differs counts as equal': {
+    file: 'src/integrity/verification.ts',
+    from: 'if (found.equal) return',
+    to: 'if (found) return',
+    test: [DIGESTS, 'F20 a wrong digest header'],
+  },
+  'the count of bytes is not compared': {
+    file: 'src/proof.ts',
+    from: 'if (call.size !== undefined && received !== call.size)',
+    to: 'if (false)',
+    test: ['test/core/stream.test.ts', 'P2 a source of unknown size'],
+  },
+  'a size that was asked for is not looked at': {
+    file: 'src/opening.ts',
+    from: 'call.size === size) return;',
+    to: 'true) return;',
+    test: [DIGESTS, 'P2 a source of another size'],
+  },
+  'the sender is not asked after the last byte': {
+    file: 'src/proof.ts',
+    from: 'await last.confirm?.();',
+    to: '',
+    test: [LOCAL, 'L5 a streamed source that is rewritten'],
+  },
+  'trailers are not read': {
+    file: 'src/proof.ts',
+    from: '(await last.trailer?.()) ?? []',
+    to: '[]',
+    test: [READ, 'F29 a trailer that reports failure'],
+  },
+  'the first answer is asked, not the last one': {
+    file: 'src/stream.ts',
+    from: 'opened.last = rest;',
+    to: '',
+    test: [READ, 'F1 a body that ends early'],
+  },
+  'wrong content is kept for a resume': {
+    file: 'src/stream.ts',
+    from: 'const keep = !isWrong &&',
+    to: 'const keep =',
+    test: [DIGESTS, 'F20 a wrong digest header'],
+  },
+  'a commit that fails is aborted as well': {
+    file: 'src/stream.ts',
+    from: `    staged = undefined;
+    const stored = await whole.commit(call.signal);`,
+    to: `    const stored = await whole.commit(call.signal);
+    staged = undefined;`,
+    test: ['test/core/stream.test.ts', 'a commit that fails is not aborted'],
+  },
+  'a read is resumed without a version': {
+    file: 'src/stages.ts',
+    from: 'source.version === undefined || ',
+    to: '',
+    test: [BYTES, 'a source without a version is not resumed'],
+  },
+  'a body that ends early is an end': {
+    file: 'src/stages.ts',
+    from: 'if (size === undefined || at >= size) return;',
+    to: 'return;',
+    test: [BYTES, 'a body that ends early without an error'],
+  },
+  'a resume does not ask whether the size is the same': {
+    file: 'src/stages.ts',
+    from: 'if (again.size !== (size ?? again.size)) throw await differs(again);',
+    to: '',
+    test: [BYTES, 'a source that is another size the second time'],
+  },
+  'resumes without gain never end': {
+    file: 'src/stages.ts',
+    from: 'if (fruitless >= FRUITLESS) throw error;',
+    to: '',
+    test: [BYTES, 'P7 five resumes'],
+  },
+  'a prefix is believed without proof': {
+    file: 'src/integrity/prefix.ts',
+    from: 'proof.value() !== block.sha256',
+    to: 'false',
+    test: [BYTES, 'P4 a prefix is proven'],
+  },
+  'a journal of another source is believed': {
+    file: 'src/opening.ts',
+    from: 'source.version === header.version',
+    to: 'true',
+    test: ['test/core/stream.test.ts', 'P4 a source that answers with another version'],
+  },
+  'a permanent failure is tried again': {
+    file: 'src/transfer.ts',
+    from: 'return failure.transient && ',
+    to: 'return ',
+    test: [READ, 'F16 a redirect to itself'],
+  },
+  'Retry-After is not kept': {
+    file: 'src/transfer.ts',
+    from: 'retryAfter = Math.max(retryAfter, tried.failure.retryAfter ?? 0);',
+    to: '',
+    test: [READ, 'F11 an absurd Retry-After'],
+  },
+  'a wrong digest is not read again past the caches': {
+    file: 'src/transfer.ts',
+    from: '{ ...work, fresh: true }',
+    to: 'work',
+    test: [DIGESTS, 'F28 that serves a stale copy'],
+  },
+  'canceled work is given a slot': {
+    file: 'src/permits.ts',
+    from: 'if (signal.aborted) return Promise.reject(canceled());',
+    to: '',
+    test: [TURNS, 'P8 a free slot is not given'],
+  },
+  'a slot is not given back': {
+    file: 'src/layers.ts',
+    from: '      release();',
+    to: '      void release;',
+    test: [TURNS, 'a slot is given back when the work fails'],
+  },
+  'late failures count as probes': {
+    file: 'src/breaker.ts',
+    from: 'if (isProbe) failProbe(host, state);',
+    to: 'failProbe(host, state);',
+    test: [TURNS, 'a host is given up after three failed probes'],
+  },
+  'the folder for partials may be anybody’s': {
+    file: 'src/local/partials.ts',
+    from: '(stat.mode & 0o022) !== 0',
+    to: 'false',
+    test: [LOCAL, 'S3 one that everybody may write to'],
+  },
+  'partials of live writers are taken over': {
+    file: 'src/local/writer.ts',
+    from: 'return now - touched < FOREIGN_LEASE_MS;',
+    to: 'return false;',
+    test: [PARTIALS, 'L13 what a live writer works on'],
+  },
+  'two writers use one partial': {
+    file: 'src/local/partials.ts',
+    from: '-${writerId()}-${sequence.toString(16)}.',
+    to: '-${writerId()}-1.',
+    test: [PROCESSES, 'L13 two items of one run'],
+  },
+  'a folder that vanished is an error': {
+    file: 'src/local/partials.ts',
+    from: "if (errnoOf(error) !== 'ENOENT' || tries === FOLDER_TRIES) throw error;\n      forgetFolder(place);",
+    to: 'throw error;',
+    test: [PARTIALS, 'L13 a folder that another process removed'],
+  },
+  'a device is replaced by a file': {
+    file: 'src/local/sink.ts',
+    from: '!stat.isFile() && !stat.isSymbolicLink()',
+    to: 'false',
+    test: [LOCAL, 'L4 a FIFO is refused'],
+  },
+  'a write does not count its bytes': {
+    file: 'src/local/sink.ts',
+    from: 'if (call.size !== undefined && size !== call.size) {',
+    to: 'if (false) {',
+    test: [CONFORMANCE, 'P2 of another size than was said'],
+  },
+  'a lost answer of a rename is a failure': {
+    file: 'src/local/sink.ts',
+    from: "if (errnoOf(error) !== 'ENOENT' || !(await isAt(file, fd, path))) throw error;",
+    to: 'throw error;',
+    test: [PARTIALS, 'L8 a rename that was done'],
+  },
+  'a rename over NFS always counts as done': {
+    file: 'src/local/sink.ts',
+    from: 'return ours.ino === there.ino && ours.dev === there.dev;',
+    to: 'return true;',
+    test: [PARTIALS, 'L8 a rename that was not done'],
+  },
+  'a copy is taken although the source changed': {
+    file: 'src/local/copy.ts',
+    from: 'fileVersion(after) !== fileVersion(before) || ',
+    to: '',
+    test: [LOCAL, 'L5 a source that is rewritten in place while it is copied'],
+  },
+  'setuid comes along': {
+    file: 'src/local/copy.ts',
+    from: '(call.mode ?? source) & 0o777',
+    to: '(call.mode ?? source)',
+    test: [LOCAL, 'S6 setuid and setgid bits never come along'],
+  },
+  'the device is no part of a version': {
+    file: 'src/local/disk.ts',
+    from: '${stat.dev}-${stat.ino}',
+    to: '${stat.ino}',
+    test: [PARTIALS, 'L7 differs between file systems'],
+  },
+  'a FIFO is opened': {
+    file: 'src/local/source.ts',
+    from: 'if (stat.isFile()) return;',
+    to: 'if (stat.isFile() || stat.isFIFO()) return;',
+    test: [LOCAL, 'L6 a FIFO is refused'],
+  },
+  'one fsync serves renames made after it began': {
+    file: 'src/local/directory-sync.ts',
+    from: 'mine.next ??= mine.running.catch(() => undefined).then(() => start(directory, mine));\n  return mine.next;',
+    to: 'return mine.running;',
+    test: [PARTIALS, 'one fsync serves every rename'],
+  },
+  'a body may be shorter than declared': {
+    file: 'src/http/incoming.ts',
+    from: "count === left ? 'complete' : 'more'",
+    to: "'complete'",
+    test: ['test/http/download.test.ts', ''],
+  },
+  'bytes behind the body are dropped': {
+    file: 'src/http/receive.ts',
+    from: "if (verdict === 'extra') {",
+    to: "if (verdict === 'extra' && false) {",
+    test: [READ, 'F3 extra bytes'],
+  },
+  'a 206 may begin anywhere': {
+    file: 'protocols/http.ts',
+    from: 'range.start !== start || ',
+    to: '',
+    test: [READ, 'F7 a 206 from another offset'],
+  },
+  'a 200 to a range is taken': {
+    file: 'protocols/http.ts',
+    from: 'if (response.status === 200) {',
+    to: 'if (false) {',
+    test: [READ, 'F6 a 200 to a range'],
+  },
+  'weak validators prove a version': {
+    file: 'src/http/validators.ts',
+    from: '/^"[^"]*"$/.test(tag)',
+    to: 'true',
+    test: [READ, 'F9 a weak validator'],
+  },
+  'credentials follow a redirect': {
+    file: 'src/http/client.ts',
+    from: '    journey.hasLeft = true;\n    journey.headers = withoutSecrets(journey.headers);',
+    to: '',
+    test: [SECRETS, 'F14 P10 a redirect to another origin'],
+  },
+  'https may redirect to http': {
+    file: 'src/http/redirect.ts',
+    from: 'from.origin.secure && !target.origin.secure',
+    to: 'false',
+    test: [SECRETS, 'F15 P10 credentials never go'],
+  },
+  'heads have no end': {
+    file: 'src/http/head.ts',
+    from: 'export const MAX_HEAD_BYTES = 64 * 1024;',
+    to: 'export const MAX_HEAD_BYTES = 2 ** 40;',
+    test: [READ, 'F24 a header of 1 MiB'],
+  },
+  'an hour is no limit for Retry-After': {
+    file: 'src/http/status.ts',
+    from: 'const MAX_RETRY_AFTER = 3600;',
+    to: 'const MAX_RETRY_AFTER = 1e9;',
+    test: [READ, 'F11 an absurd Retry-After'],
+  },
+  'contradictory lengths are taken': {
+    file: 'src/http/head.ts',
+    from: 'return values.size === 1 && ',
+    to: 'return ',
+    test: ['test/core/framing.test.ts', ''],
+  },
+  'credentials open to others are read': {
+    file: 'src/credentials/credential-file.ts',
+    from: '(found.mode & 0o077) === 0',
+    to: 'true',
+    test: ['test/credentials/faulty-files.test.ts', 'B5 S12 a credentials file open to others'],
+  },
+  'signed queries are no secret': {
+    file: 'src/location.ts',
+    from: "lower.startsWith('x-amz-')",
+    to: 'false',
+    test: ['test/location.test.ts', ''],
+  },
+  'a digest of the wrong length is accepted': {
+    file: 'src/integrity/expected.ts',
+    from: 'if (lower.length !== digits) {',
+    to: 'if (false) {',
+    test: ['test/request.test.ts', ''],
+  },
+};
