@@ -1,13 +1,11 @@
 import fs from 'node:fs';
-import { dirname } from 'node:path';
 import { toTransferError } from '../src/errors.ts';
 import { digestSource } from '../src/integrity/digests.ts';
 import { copyStaged, moveFile } from '../src/local/copy.ts';
-import { diskCalls, diskKind } from '../src/local/disk.ts';
 import { linkAtomically } from '../src/local/link.ts';
 import { closeFolders } from '../src/local/partials.ts';
 import { claimWrite, writeStaged } from '../src/local/sink.ts';
-import { openSource, statOf } from '../src/local/source.ts';
+import { openSource, statPath } from '../src/local/source.ts';
 import { listTree, removeTree } from '../src/local/tree.ts';
 import type { Endpoint } from '../src/protocol.ts';
 
@@ -16,13 +14,7 @@ export function open(): Endpoint {
   return {
     service: 'local',
     isLocal: true,
-    async stat(path) {
-      try {
-        return statOf(await diskCalls(diskKind(dirname(path))).stat(path));
-      } catch (error) {
-        throw toTransferError(error, `stat \`${path}\``);
-      }
-    },
+    stat: (path) => statPath(path, { follow: true }),
     read: openSource,
     write: writeStaged,
     partial: (path, call) => claimWrite(path, call.key),

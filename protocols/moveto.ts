@@ -1,9 +1,7 @@
-import { dirname } from 'node:path';
-import { TransferError, toTransferError } from '../src/errors.ts';
+import { TransferError } from '../src/errors.ts';
 import { moveFile } from '../src/local/copy.ts';
-import { diskCalls, diskKind } from '../src/local/disk.ts';
 import { closeFolders } from '../src/local/partials.ts';
-import { statOf } from '../src/local/source.ts';
+import { statPath } from '../src/local/source.ts';
 import type { Endpoint } from '../src/protocol.ts';
 
 /** Destinations that a file of this machine is moved to, not copied. */
@@ -11,13 +9,7 @@ export function open(): Endpoint {
   return {
     service: 'local',
     isLocal: true,
-    async stat(path) {
-      try {
-        return statOf(await diskCalls(diskKind(dirname(path))).stat(path));
-      } catch (error) {
-        throw toTransferError(error, `stat \`${path}\``);
-      }
-    },
+    stat: (path) => statPath(path, { follow: true }),
     async read(path) {
       throw new TransferError('unsupported', `read \`${path}\`: \`moveto\` is a kind of destination`);
     },

@@ -1,9 +1,7 @@
-import { dirname } from 'node:path';
 import { toTransferError } from '../src/errors.ts';
-import { diskCalls, diskKind } from '../src/local/disk.ts';
 import { linkAtomically } from '../src/local/link.ts';
 import { closeFolders } from '../src/local/partials.ts';
-import { statOf } from '../src/local/source.ts';
+import { statPath } from '../src/local/source.ts';
 import { removeTree } from '../src/local/tree.ts';
 import type { Endpoint } from '../src/protocol.ts';
 
@@ -12,13 +10,7 @@ export function open(): Endpoint {
   return {
     service: 'local',
     isLocal: true,
-    async stat(path) {
-      try {
-        return statOf(await diskCalls(diskKind(dirname(path))).lstat(path));
-      } catch (error) {
-        throw toTransferError(error, `stat \`${path}\``);
-      }
-    },
+    stat: (path) => statPath(path, { follow: false }),
     async read(path) {
       throw toTransferError(Object.assign(new Error(), { code: 'ENOTSUP' }), `read \`${path}\` as a link`);
     },

@@ -27,6 +27,16 @@ export function statOf(stat: BigIntStats): Stat {
   };
 }
 
+/** What is at `path`; with `follow`, what a link there leads to. Rejects with `not-found` when nothing is. */
+export async function statPath(path: string, { follow }: { readonly follow: boolean }): Promise<Stat> {
+  const calls = diskCalls(diskKind(dirname(path)));
+  try {
+    return statOf(follow ? await calls.stat(path) : await calls.lstat(path));
+  } catch (error) {
+    throw toTransferError(error, `stat \`${path}\``);
+  }
+}
+
 /** Opens a regular file for one read. Symlinks are followed; directories, FIFOs and devices reject with `invalid-request`. */
 export async function openSource(path: string, call: ReadCall): Promise<Source> {
   const kind = diskKind(dirname(path));
