@@ -68,7 +68,10 @@ describe('values', () => {
     [['--threads='], '--threads: expected a whole number from 1 to 1024, got ``'],
     [['-n'], '-n: expected a whole number from 1 to 1024, got nothing'],
     [['--memory', '1M'], '--memory: expected a size of at least 4M, such as `64M`, got `1M`'],
-    [['--bwlimit', '10Mb/h'], '--bwlimit: expected bytes a second, at least 1K, such as `10M`, got `10Mb/h`'],
+    [
+      ['--bwlimit', '10Mb/h'],
+      '--bwlimit: expected bytes a second from 1K to 1024G, such as `10M`, got `10Mb/h`',
+    ],
     [
       ['--stall-timeout', '0'],
       '--stall-timeout: expected a duration such as `90`, `90s`, `5m` or `6h`, up to 24 days, got `0`',

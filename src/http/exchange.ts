@@ -89,6 +89,7 @@ function exchange(wire: Wire, asking: Asking, head: string, expect: boolean): Pr
       windowMs: 0,
       windowStart: 0,
       sent: false,
+      isClosing: false,
       answered: false,
       stale: false,
       needsWatching: false,
@@ -99,7 +100,7 @@ function exchange(wire: Wire, asking: Asking, head: string, expect: boolean): Pr
       expire: (code, text) => kill(wire, new TransferError(code, `${current.label}: ${text}`)),
       respond(answer, body) {
         // A success that did not wait for the body cannot be one of this body.
-        if (!current.sent && answer.status < 300) {
+        if (!current.sent && !current.isClosing && answer.status < 300) {
           const error = earlySuccess(current, answer.status);
           kill(wire, error);
           reject(error);

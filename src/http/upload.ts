@@ -95,6 +95,8 @@ async function sendChunks(wire: Wire, exchange: Exchange, body: Outgoing): Promi
         next = await ending(iterator, count, body.size, exchange);
         if (!isWanted(wire, exchange)) return false;
       }
+      // From here on an answer may be one to the whole request: the last bytes are on their way.
+      if (next?.done) exchange.isClosing = true;
       if (chunk.length > 0) {
         if (isChunked) socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
         if (!(await sendPieces(wire, exchange, chunk))) return false;

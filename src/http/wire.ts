@@ -21,6 +21,8 @@ export interface Exchange extends Watched {
   wake?: (() => void) | undefined;
   /** The whole request was handed to the kernel. */
   sent: boolean;
+  /** The last bytes of the body are on their way: the answer may come before the socket says that they have left. */
+  isClosing: boolean;
   answered: boolean;
   /** The connection, used before, ended without a byte of an answer: another one may do. */
   stale: boolean;
