@@ -5,8 +5,8 @@ import type { Algorithm } from './protocol.ts';
 
 /** Files from this size on are journaled; smaller ones are just sent again. */
 export const JOURNAL_BYTES = 8 * 1024 * 1024;
-/** A prefix digest is written down each time this many bytes more have come: what a kill costs at most. */
-export const BLOCK_BYTES = 8 * 1024 * 1024;
+/** A prefix digest is written down each time this many bytes more have come. A kill costs at most these and what waits to be hashed. */
+export const BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** What a partial is a part of. */
 export interface JournalHeader {

@@ -24,7 +24,7 @@ export interface Hasher {
 /** From here on a worker thread overlaps hashing with the rest: on one thread it halves a stream. */
 const WORKER_BYTES = 4 * 1024 * 1024;
 /** Chunks that may wait for the workers, in all. 1 MiB each. */
-const SLOTS = 12;
+const SLOTS = 8;
 
 /** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
 export function createHasher(
