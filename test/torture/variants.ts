@@ -7,7 +7,7 @@ import { killWhen, startProduct } from './product.ts';
 import type { SubjectName } from './subject.ts';
 
 /** From here on a partial is journaled in blocks of this many bytes. */
-const BLOCK = 8 * 1024 * 1024;
+const BLOCK = 4 * 1024 * 1024;
 /** Seconds that the end by a polite signal may take (P8). */
 const POLITE = 5;
 
@@ -89,7 +89,7 @@ const VARIANTS: readonly Variant[] = [
   {
     name: 'it was SIGTERM',
     signal: 'SIGTERM',
-    happen: async (_, { size }) => ({ least: Math.max(0, size - 3 * BLOCK) }),
+    happen: async (_, { size }) => ({ least: Math.max(0, size - 6 * BLOCK) }),
   },
 ];
 
