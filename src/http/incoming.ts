@@ -9,8 +9,10 @@ export const SMALL_BODY = 64 * 1024;
 /** A slab with less room than this is handed on: reads into a short rest cost as much as long ones. */
 const MIN_ROOM = 16 * 1024;
 
-/** A waiting reader gets the slab itself from this fill on, below it a copy: handing out near-empty slabs wastes memory. */
-const WORTH_A_SLAB = 64 * 1024;
+/** A waiting reader gets the slab itself from this fill on: every chunk costs a message to the hasher and a write. */
+const WORTH_A_SLAB = 768 * 1024;
+/** Milliseconds that a waiting reader waits for a slab to fill; then it gets a copy of what there is. */
+const PATIENCE = 20;
 
 /** Chunks that wait for a slow reader before the socket is paused. */
 const MAX_READY = 2;
@@ -43,7 +45,7 @@ export interface Incoming {
   taken: boolean;
   error: TransferError | undefined;
   waiter: ((result: IteratorResult<Uint8Array> | TransferError) => void) | undefined;
-  flushing: NodeJS.Immediate | undefined;
+  flushing: NodeJS.Timeout | undefined;
   endWaiters: (() => void)[];
 }
 
@@ -175,10 +177,10 @@ function handOver(body: Incoming): void {
 
 /** The socket may still write behind `fill`, so the memory stays here and the reader gets a copy. */
 function flushSoon(body: Incoming): void {
-  body.flushing ??= setImmediate(() => {
+  body.flushing ??= setTimeout(() => {
     body.flushing = undefined;
     if (body.waiter) flushCopy(body);
-  });
+  }, PATIENCE);
 }
 
 function flushCopy(body: Incoming): void {
@@ -225,7 +227,7 @@ export function failBody(body: Incoming, error: TransferError): void {
 
 function settle(body: Incoming): void {
   body.waiter = undefined;
-  if (body.flushing) clearImmediate(body.flushing);
+  clearTimeout(body.flushing);
   const waiters = body.endWaiters;
   body.endWaiters = [];
   for (const waiter of waiters) waiter();
