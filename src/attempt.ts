@@ -96,7 +96,6 @@ async function openEnds(pair: Pair, tools: AttemptTools): Promise<Ends> {
 function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tools: AttemptTools): Route {
   const { options, limiter } = tools;
   return chooseRoute(ends.from, ends.to, {
-    sourceScheme: ends.source.location.scheme,
     destinationScheme: ends.destination.location.scheme,
     digest:
       expected.length > 0 ||

@@ -9,7 +9,6 @@ export interface Route {
 
 /** What decides a route besides the two endpoints. */
 export interface RouteWants {
-  readonly sourceScheme: string;
   readonly destinationScheme: string;
   /** A digest of the content was asked for. */
   readonly digest: boolean;

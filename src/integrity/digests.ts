@@ -15,18 +15,6 @@ export const ALGORITHMS: readonly Algorithm[] = [
   'adler32',
 ];
 
-/** Hexadecimal digits of a digest. */
-export const DIGEST_LENGTH: Readonly<Record<Algorithm, number>> = {
-  sha512: 128,
-  sha256: 64,
-  sha1: 40,
-  md5: 32,
-  crc64nvme: 16,
-  crc32c: 8,
-  crc32: 8,
-  adler32: 8,
-};
-
 /** One running digest. `update` takes the chunk in before it returns; `value` may be asked again after more updates. */
 export interface Running {
   update(chunk: Uint8Array): void;

@@ -59,7 +59,6 @@ describe('routes', () => {
     copy: async () => ({ commit: async () => ({ digests: [] }), abort: async () => undefined }),
   };
   const wants: RouteWants = {
-    sourceScheme: 'file',
     destinationScheme: 'file',
     digest: false,
     symlink: false,
