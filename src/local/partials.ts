@@ -38,8 +38,8 @@ const folders = new Map<string, Promise<PartialFolder>>();
 const settled = new Map<string, PartialFolder>();
 /** Partials that a write of this process is working on. */
 const active = new Set<string>();
-/** Folders that were not empty when they should have gone: another run of this process may still have been writing. */
-const unfinished = new Set<string>();
+/** Folders that a partial was made in since they were last tried to be removed. */
+const used = new Set<string>();
 let sequence = 0;
 
 /** What `.bridle-UID` is called here. */
@@ -199,6 +199,7 @@ export function newPartial(place: PartialFolder, key: string, suffix: 'part' | '
   sequence += 1;
   const path = `${place.folder}/${key}-${writerId()}-${sequence.toString(16)}.${suffix}`;
   active.add(path);
+  used.add(place.folder);
   return path;
 }
 
@@ -241,18 +242,28 @@ export async function dropPartial(place: PartialFolder, path: string): Promise<v
   }
 }
 
-/** Removes the folders that are empty. Those that hold something resumable stay for the next run. */
+/**
+ * Removes the folders that are empty. Those that hold something resumable stay for the next run; those that a write is
+ * working in stay known until the next call. A folder opened meanwhile is none of this call's business.
+ */
 export async function closeFolders(): Promise<void> {
-  const known = await Promise.allSettled(folders.values());
-  folders.clear();
-  settled.clear();
-  for (const one of known) if (one.status === 'fulfilled') unfinished.add(one.value.folder);
-  for (const folder of unfinished) {
+  const closing = [...folders];
+  const opened = await Promise.allSettled(closing.map(([, opening]) => opening));
+  for (const [directory, opening] of closing) {
+    if (folders.get(directory) !== opening) continue;
+    folders.delete(directory);
+    settled.delete(directory);
+  }
+  const emptied = new Set(used);
+  used.clear();
+  for (const one of opened) if (one.status === 'fulfilled') emptied.add(one.value.folder);
+  const busy = new Set([...active].map(dirname));
+  for (const folder of emptied) {
     try {
       await fs.promises.rmdir(folder);
-      unfinished.delete(folder);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOTEMPTY' || unfinished.size > FOLDERS_KEPT) unfinished.delete(folder);
+    } catch {
+      // A write that begins from here on adds its folder by itself.
+      if (busy.has(folder)) used.add(folder);
     }
   }
 }

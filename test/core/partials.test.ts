@@ -151,6 +151,31 @@ describe('partials', () => {
     }
   });
 
+  test('P9 the folder of a write that goes on while hundreds are closed goes with a later call', async () => {
+    const directory = scratch();
+    const place = await partialFolder(join(directory, 'busy'));
+    const partial = newPartial(place, KEY);
+    fs.writeFileSync(partial, '');
+    for (let at = 0; at < 600; at += 1) await partialFolder(join(directory, `${at}`));
+    await closeFolders();
+    expect(fs.existsSync(partial)).toBe(true);
+    await dropPartial(place, partial);
+    await closeFolders();
+    expect(fs.existsSync(place.folder)).toBe(false);
+  });
+
+  test('P9 a folder that is opened while others are being closed is closed by the next call', async () => {
+    const directory = scratch();
+    for (let round = 0; round < 20; round += 1) {
+      const place = join(directory, `${round}`);
+      await partialFolder(join(directory, 'first'));
+      const closing = [closeFolders(), closeFolders()];
+      await Promise.all([partialFolder(place), ...closing]);
+      await closeFolders();
+      expect(fs.readdirSync(place)).toEqual([]);
+    }
+  });
+
   test('two new partials never have the same name', async () => {
     const place = await partialFolder(scratch());
     const names = Array.from({ length: 100 }, () => newPartial(place, KEY));
