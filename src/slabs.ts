@@ -1,17 +1,47 @@
 /** Bytes of one slab: the chunk size that a single stream is fastest with (64 KiB halves it). */
 export const SLAB_BYTES = 1024 * 1024;
 
-/** Slabs kept for reuse. Fresh ones cost page faults: reuse took a loopback stream from 950 to 1,400 MB/s. */
+/** Files up to this size never touch a slab of that size: 64 of them under way must not hold 64 MiB. */
+export const SMALL_BYTES = 64 * 1024;
+
+/** A byte more than a small file, so that a read shows what comes behind its declared end. */
+const SMALL_SLAB_BYTES = SMALL_BYTES + 1;
+
+/** Slabs of a size kept for reuse. Fresh ones cost page faults: reuse took a loopback stream from 950 to 1,400 MB/s. */
 const KEPT = 16;
+const SMALL_KEPT = 128;
 
-const free: ArrayBuffer[] = [];
-const lent = new WeakSet<ArrayBuffer>();
+/** Memory and who still needs it. */
+interface Slab {
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
+  isLent: boolean;
+  holds: number;
+}
 
-/** A slab to fill, of {@link SLAB_BYTES}. Yield at most one chunk of it. */
-export function takeSlab(): Uint8Array<ArrayBuffer> {
-  const buffer = free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES).buffer;
-  lent.add(buffer);
-  return new Uint8Array(buffer);
+/** Shared memory, so that the threads that hash and store read the very bytes that came in: a copy costs a tenth of a stream. */
+const slabs = new WeakMap<ArrayBufferLike, Slab>();
+const free: Slab[] = [];
+const freeSmall: Slab[] = [];
+
+/** A slab to fill, of {@link SLAB_BYTES}, in memory that threads share. Yield at most one chunk of it. */
+export function takeSlab(): Uint8Array<SharedArrayBuffer> {
+  return lend(free.pop() ?? makeSlab(SLAB_BYTES));
+}
+
+/** The same with room for {@link SMALL_BYTES} and one byte more. */
+export function takeSmallSlab(): Uint8Array<SharedArrayBuffer> {
+  return lend(freeSmall.pop() ?? makeSlab(SMALL_SLAB_BYTES));
+}
+
+function makeSlab(size: number): Slab {
+  const slab = { bytes: new Uint8Array(new SharedArrayBuffer(size)), isLent: false, holds: 0 };
+  slabs.set(slab.bytes.buffer, slab);
+  return slab;
+}
+
+function lend(slab: Slab): Uint8Array<SharedArrayBuffer> {
+  slab.isLent = true;
+  return slab.bytes;
 }
 
 /**
@@ -19,7 +49,40 @@ export function takeSlab(): Uint8Array<ArrayBuffer> {
  * required. Memory that is no slab, or was given back before, is left alone.
  */
 export function giveBack(chunk: Uint8Array): void {
-  const buffer = chunk.buffer;
-  if (!(buffer instanceof ArrayBuffer) || !lent.delete(buffer)) return;
-  if (free.length < KEPT) free.push(buffer);
+  const slab = slabs.get(chunk.buffer);
+  if (!slab?.isLent) return;
+  slab.isLent = false;
+  if (slab.holds === 0) recycle(slab);
+}
+
+/** Keeps the memory of `chunk` as it is until as many {@link letGo}, whoever gives it back. Memory that is no slab always stays. */
+export function hold(chunk: Uint8Array): void {
+  const slab = slabs.get(chunk.buffer);
+  if (slab) slab.holds += 1;
+}
+
+/** The same bytes, held, in memory that threads share: `chunk` itself when it lies in a slab, else a copy. At most {@link SLAB_BYTES}. */
+export function holdShared(chunk: Uint8Array): Uint8Array {
+  if (slabs.has(chunk.buffer)) {
+    hold(chunk);
+    return chunk;
+  }
+  const copy = (chunk.length <= SMALL_BYTES ? takeSmallSlab() : takeSlab()).subarray(0, chunk.length);
+  copy.set(chunk);
+  hold(copy);
+  giveBack(copy);
+  return copy;
+}
+
+/** Ends one {@link hold}. */
+export function letGo(chunk: Uint8Array): void {
+  const slab = slabs.get(chunk.buffer);
+  if (!slab) return;
+  slab.holds -= 1;
+  if (slab.holds === 0 && !slab.isLent) recycle(slab);
+}
+
+function recycle(slab: Slab): void {
+  const [list, kept] = slab.bytes.length === SLAB_BYTES ? [free, KEPT] : [freeSmall, SMALL_KEPT];
+  if (list.length < kept) list.push(slab);
 }

@@ -1,10 +1,7 @@
 import { TransferError } from '../errors.ts';
-import { SLAB_BYTES, takeSlab } from '../slabs.ts';
+import { SLAB_BYTES, SMALL_BYTES, takeSlab, takeSmallSlab } from '../slabs.ts';
 import { type ChunkDecoder, createChunkDecoder, decodeChunks } from './chunked.ts';
 import type { Framing } from './head.ts';
-
-/** Bodies up to this size never touch a slab: 64 connections with small files must not hold 64 MiB. */
-export const SMALL_BODY = 64 * 1024;
 
 /** A slab with less room than this is handed on: reads into a short rest cost as much as long ones. */
 const MIN_ROOM = 16 * 1024;
@@ -77,7 +74,7 @@ export function readTarget(body: Incoming): Uint8Array | undefined {
   if (body.dropping || isFull(body)) return undefined;
   if (body.memory === undefined) {
     if (body.framing.kind === 'length') body.memory = memoryFor(body.framing.length);
-    else if (body.received < SMALL_BODY) return undefined;
+    else if (body.received < SMALL_BYTES) return undefined;
     else body.memory = takeSlab();
     body.start = 0;
     body.fill = 0;
@@ -86,7 +83,7 @@ export function readTarget(body: Incoming): Uint8Array | undefined {
 }
 
 function memoryFor(length: number): Uint8Array {
-  return length > SMALL_BODY ? takeSlab() : Buffer.allocUnsafeSlow(length + TAIL_ROOM);
+  return length > SMALL_BYTES ? takeSlab() : takeSmallSlab().subarray(0, length + TAIL_ROOM);
 }
 
 /** `count` bytes were read into the memory of {@link readTarget}. */

@@ -1,4 +1,5 @@
 import { TransferError, toTransferError } from '../errors.ts';
+import { SMALL_BYTES } from '../slabs.ts';
 import { framingOf, type Head, isReusable, keepAliveSeconds, MAX_HEAD_BYTES, parseHead } from './head.ts';
 import {
   acceptCopy,
@@ -7,7 +8,6 @@ import {
   type Incoming,
   isFull,
   readTarget,
-  SMALL_BODY,
   type Verdict,
 } from './incoming.ts';
 import { complete, drop, type Exchange, kill, resume, type Wire } from './wire.ts';
@@ -160,7 +160,7 @@ function judge(wire: Wire, verdict: Verdict): void {
     const text = `bytes came behind the declared end of the body, at ${body.received}`;
     kill(wire, new TransferError('size-mismatch', `${exchange.label}: ${text}`));
   } else if (verdict !== 'complete') kill(wire, malformed(exchange, verdict.problem));
-  else if (body.received <= SMALL_BODY) complete(wire);
+  else if (body.received <= SMALL_BYTES) complete(wire);
   else {
     // Bytes behind a small body came with it or will be seen on the idle connection. Behind a large one they may still
     // be in the kernel: one more turn of the event loop shows them.

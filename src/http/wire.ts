@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { onAbort } from '../abort.ts';
 import { TransferError } from '../errors.ts';
+import { SMALL_BYTES } from '../slabs.ts';
 import type { Head } from './head.ts';
-import { dropBody, endBody, failBody, type Incoming, SMALL_BODY } from './incoming.ts';
+import { dropBody, endBody, failBody, type Incoming } from './incoming.ts';
 import type { Watchdog, Watched } from './watchdog.ts';
 
 /** Heads and small bodies are read through this much memory per connection. */
@@ -137,7 +138,7 @@ export function drop(wire: Wire, exchange: Exchange): void {
   dropBody(body);
   const left =
     body.framing.kind === 'length' ? body.framing.length - body.received : Number.POSITIVE_INFINITY;
-  if (left > SMALL_BODY || !wire.reusable) {
+  if (left > SMALL_BYTES || !wire.reusable) {
     kill(wire, new TransferError('canceled', `${exchange.label}: the body was not wanted`));
   } else resume(wire, exchange);
 }

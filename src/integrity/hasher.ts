@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { TransferError } from '../errors.ts';
 import type { Algorithm } from '../protocol.ts';
-import { SLAB_BYTES } from '../slabs.ts';
+import { hold, holdShared, letGo, SLAB_BYTES } from '../slabs.ts';
 import { type Running, startDigest } from './digests.ts';
 import type { HashAnswer, HashOrder } from './hash-worker.ts';
 import type { PrefixDigest } from './prefix.ts';
@@ -23,8 +23,8 @@ export interface Hasher {
 
 /** From here on a worker thread overlaps hashing with the rest: on one thread it halves a stream. */
 const WORKER_BYTES = 4 * 1024 * 1024;
-/** Chunks that may wait for the workers, in all. 1 MiB each. */
-const SLOTS = 8;
+/** Chunks that may wait for the workers, in all. At most 1 MiB each. */
+const MOST_WAITING = 8;
 
 /** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
 export function createHasher(
@@ -57,17 +57,22 @@ function inlineHasher(algorithms: readonly Algorithm[]): Hasher | Promise<Hasher
 function lazyHasher(algorithm: 'sha256' | 'md5' | 'sha1'): Hasher {
   let first: Uint8Array | undefined;
   let running: Running | undefined;
+  const forget = () => {
+    if (first) letGo(first);
+    first = undefined;
+  };
   const start = (): Running => {
     const started = startDigest(algorithm) as Running;
     if (first) started.update(first);
+    forget();
     running = started;
     return started;
   };
   return {
     update: (chunk) => {
-      // A slab may be written to again before the digest is asked for; other chunks stay as they are.
-      if (!running && !first && chunk.buffer.byteLength < SLAB_BYTES) first = chunk;
-      else (running ?? start()).update(chunk);
+      if (running || first) return (running ?? start()).update(chunk);
+      first = chunk;
+      hold(chunk);
     },
     prefix: async () => (running ?? start()).value(),
     resumeFrom: async () => 0,
@@ -75,7 +80,7 @@ function lazyHasher(algorithm: 'sha256' | 'md5' | 'sha1'): Hasher {
       const value = running || !first ? (running ?? start()).end() : hashOnce(algorithm, first, 'hex');
       return new Map([[algorithm, value]]);
     },
-    close: () => undefined,
+    close: forget,
   };
 }
 
@@ -98,15 +103,15 @@ interface Thread {
     number,
     { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
   >;
-  readonly lent: Uint8Array[];
+  /** Chunks that it has not taken yet, the oldest first. */
+  readonly sent: Uint8Array[];
   /** Why it is no more. */
   failure: TransferError | undefined;
 }
 
 const threads: Thread[] = [];
-const freeSlots: Uint8Array[] = [];
-const slotQueue: (() => void)[] = [];
-let slotsMade = 0;
+const roomQueue: (() => void)[] = [];
+let waitingChunks = 0;
 let lastId = 0;
 let lastTicket = 0;
 
@@ -150,7 +155,7 @@ function workerUrl(): URL {
 
 function startThread(): Thread {
   const worker = new Worker(workerUrl(), { stderr: false });
-  const thread: Thread = { worker, hashers: 0, waiting: new Map(), lent: [], failure: undefined };
+  const thread: Thread = { worker, hashers: 0, waiting: new Map(), sent: [], failure: undefined };
   worker.on('message', (answer: HashAnswer) => onAnswer(thread, answer));
   worker.on('error', (error) => {
     threads.splice(threads.indexOf(thread), 1);
@@ -159,7 +164,7 @@ function startThread(): Thread {
     thread.failure = failure;
     for (const { reject } of thread.waiting.values()) reject(failure);
     thread.waiting.clear();
-    for (const slot of thread.lent.splice(0)) freeSlot(slot);
+    for (const chunk of thread.sent.splice(0)) taken(chunk);
   });
   threads.push(thread);
   return thread;
@@ -167,8 +172,8 @@ function startThread(): Thread {
 
 function onAnswer(thread: Thread, answer: HashAnswer): void {
   if (answer.type === 'taken') {
-    const slot = thread.lent.shift();
-    if (slot) freeSlot(slot);
+    const chunk = thread.sent.shift();
+    if (chunk) taken(chunk);
     return;
   }
   const waiting = thread.waiting.get(answer.ticket);
@@ -191,31 +196,24 @@ function request(thread: Thread, order: (ticket: number) => HashOrder): Promise<
   });
 }
 
-/** Copies into memory that the worker shares (0.1 ms a MiB), so that the chunk's own memory is free at once. */
+/** Hands the chunk over without a copy where it lies in memory that threads share; it stays as it is until it was hashed. */
 function sendChunk(thread: Thread, id: number, chunk: Uint8Array, from: number): void | Promise<void> {
   for (let at = from; at < chunk.length; at += SLAB_BYTES) {
     if (thread.failure) throw thread.failure;
-    const slot = takeSlot();
-    if (!slot) return waitForSlot().then(() => sendChunk(thread, id, chunk, at));
-    const piece = chunk.subarray(at, at + SLAB_BYTES);
-    slot.set(piece);
-    thread.lent.push(slot);
-    post(thread, { id, do: 'update', chunk: slot.subarray(0, piece.length) });
+    if (waitingChunks >= MOST_WAITING) return waitForRoom().then(() => sendChunk(thread, id, chunk, at));
+    const piece = holdShared(chunk.subarray(at, at + SLAB_BYTES));
+    waitingChunks += 1;
+    thread.sent.push(piece);
+    post(thread, { id, do: 'update', chunk: piece });
   }
 }
 
-function takeSlot(): Uint8Array | undefined {
-  const free = freeSlots.pop();
-  if (free || slotsMade >= SLOTS) return free;
-  slotsMade += 1;
-  return new Uint8Array(new SharedArrayBuffer(SLAB_BYTES));
+function waitForRoom(): Promise<void> {
+  return new Promise((resolve) => roomQueue.push(resolve));
 }
 
-function waitForSlot(): Promise<void> {
-  return new Promise((resolve) => slotQueue.push(resolve));
-}
-
-function freeSlot(slot: Uint8Array): void {
-  freeSlots.push(slot);
-  slotQueue.shift()?.();
+function taken(chunk: Uint8Array): void {
+  letGo(chunk);
+  waitingChunks -= 1;
+  roomQueue.shift()?.();
 }

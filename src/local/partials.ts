@@ -232,13 +232,24 @@ export function releasePartial(path: string): void {
 
 /** Removes a partial and its journal; absent is success. */
 export async function dropPartial(place: PartialFolder, path: string): Promise<void> {
-  active.delete(path);
-  for (const name of [path, `${path}.journal`]) {
-    try {
-      await place.calls.unlink(name);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-    }
+  try {
+    await unlinkAny(place, path);
+    await dropJournal(place, path);
+  } finally {
+    active.delete(path);
+  }
+}
+
+/** Removes the journal of a partial that has become a file; absent is success. */
+export async function dropJournal(place: PartialFolder, path: string): Promise<void> {
+  await unlinkAny(place, `${path}.journal`);
+}
+
+async function unlinkAny(place: PartialFolder, path: string): Promise<void> {
+  try {
+    await place.calls.unlink(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 

@@ -2,11 +2,12 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, PartialWrite, Staged, WriteCall } from '../protocol.ts';
-import { giveBack } from '../slabs.ts';
+import { giveBack, SMALL_BYTES } from '../slabs.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { freeBytes, syncFile, writeAt } from './disk.ts';
 import {
   claimPartial,
+  dropJournal,
   dropPartial,
   forgetFolder,
   hasLeftovers,
@@ -17,7 +18,7 @@ import {
   releasePartial,
 } from './partials.ts';
 import { openSource } from './source.ts';
-import { SMALL_BYTES, store } from './store-thread.ts';
+import { store } from './store-thread.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 
@@ -107,6 +108,7 @@ async function holdSmall(place: PartialFolder, path: string, bytes: Bytes, call:
       if (early) return early.commit(signal);
       try {
         await storeSmall(place, path, content, call);
+        giveBack(content);
         return { size, digests: [] };
       } catch (error) {
         throw toTransferError(error, doing);
@@ -183,6 +185,8 @@ export interface OpenPartial {
   readonly place: PartialFolder;
   readonly partial: string;
   readonly fd: number;
+  /** Somebody keeps a journal beside it. */
+  readonly isJournaled?: boolean;
 }
 
 async function openPartial(
@@ -199,7 +203,7 @@ async function openPartial(
       const fd = await place.calls.open(partial, flags, mode);
       // The umask applies to new files only; one that replaces another keeps that one's permissions.
       if (oldMode !== undefined) await place.calls.fchmod(fd, oldMode);
-      return { place, partial, fd };
+      return { place, partial, fd, isJournaled: call.onPartial !== undefined };
     } catch (error) {
       releasePartial(partial);
       if (errnoOf(error) !== 'ENOENT' || tries === 3 || call.resume) throw error;
@@ -271,8 +275,10 @@ export async function publish(file: OpenPartial, path: string): Promise<void> {
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT' || !(await isAt(file, fd, path))) throw error;
   }
-  releasePartial(partial);
   await syncDirectory(dirname(path), place.kind);
+  // Only then is there nothing of this write in the folder any more.
+  if (file.isJournaled) await dropJournal(place, partial);
+  releasePartial(partial);
 }
 
 async function isAt(file: OpenPartial, fd: number, path: string): Promise<boolean> {

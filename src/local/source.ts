@@ -3,11 +3,8 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Range, ReadCall, Source, Stat } from '../protocol.ts';
-import { SLAB_BYTES, takeSlab } from '../slabs.ts';
+import { SLAB_BYTES, SMALL_BYTES, takeSlab, takeSmallSlab } from '../slabs.ts';
 import { type DiskCalls, type DiskKind, diskCalls, diskKind, fileVersion, readAt } from './disk.ts';
-
-/** Files up to this size are read in one call without a slab of their own. */
-const SMALL = 64 * 1024;
 
 /** What lstat or stat said, in the contract's terms. */
 export function statOf(stat: BigIntStats): Stat {
@@ -134,8 +131,13 @@ async function* chunks(
   for (let at = start; at < end; ) {
     if (signal.aborted) throw new TransferError('canceled', `read \`${file.path}\`: canceled`);
     const want = Math.min(end - at, SLAB_BYTES);
-    const into = end - start <= SMALL ? Buffer.allocUnsafe(want) : takeSlab().subarray(0, want);
-    const got = await readAt(file.fd, into, at, want <= SMALL && file.kind === 'disk' ? 'memory' : file.kind);
+    const into = (end - start <= SMALL_BYTES ? takeSmallSlab() : takeSlab()).subarray(0, want);
+    const got = await readAt(
+      file.fd,
+      into,
+      at,
+      want <= SMALL_BYTES && file.kind === 'disk' ? 'memory' : file.kind,
+    );
     if (got === 0) throw changed(file.path);
     yield got === want ? into : into.subarray(0, got);
     at += got;

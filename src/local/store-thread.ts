@@ -1,20 +1,19 @@
 import { Worker } from 'node:worker_threads';
+import { holdShared, letGo } from '../slabs.ts';
 import { packJob, type StoreFailure, type StoreJob, storeNow } from './store.ts';
 import type { StoreAnswer, StoreOrder } from './store-worker.ts';
 
-/** Largest file that is stored this way. */
-export const SMALL_BYTES = 64 * 1024;
 /** Files stored in the calling thread before a thread of their own is worth its start (30 ms, 10 MiB). */
 const BEFORE_THREAD = 256;
 /** Files that are sent off without waiting for more. */
 const BATCH = 16;
-/** Files on their way to the thread. */
-const SLOTS = 64;
+/** Pieces of memory that the thread is told about; it keeps them. */
+const MOST_MEMORIES = 128;
 
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
-  readonly slot: number;
+  readonly bytes: Uint8Array;
 }
 
 let stored = 0;
@@ -22,27 +21,30 @@ let worker: Worker | undefined;
 let isBroken = false;
 let lastId = 0;
 const waiting = new Map<number, Waiting>();
-/** Memory shared with the thread, by number, and the numbers that are free. */
-const memory: Uint8Array[] = [];
-const free: number[] = [];
+/** What the thread calls the memory that it knows. */
+const numbers = new Map<ArrayBufferLike, number>();
 let batch = '';
 let batched = 0;
 
 /**
- * Stores one small file durably under its name; see {@link storeNow}. A run of many hands them to a second thread: the
+ * Stores one small file durably under its name; see {@link storeNow}. At most `SMALL_BYTES` of slabs.ts. A run of many hands them to a second thread: the
  * calls on the file system take half of the time of a small download, and the network's side of it goes on meanwhile.
  */
 export function store(job: StoreJob, bytes: Uint8Array): void | Promise<void> {
   stored += 1;
-  const slot = stored > BEFORE_THREAD && !isBroken ? takeSlot() : undefined;
-  if (slot === undefined) return storeNow(job, bytes);
-  memory[slot]?.set(bytes);
+  if (stored <= BEFORE_THREAD || isBroken) return storeNow(job, bytes);
+  const shared = holdShared(bytes);
+  const memory = numberOf(shared.buffer);
+  if (memory === undefined) {
+    letGo(shared);
+    return storeNow(job, bytes);
+  }
   return new Promise((resolve, reject) => {
     const id = ++lastId;
-    waiting.set(id, { resolve, reject, slot });
+    waiting.set(id, { resolve, reject, bytes: shared });
     // A message of its own would cost as much as the file: one for all that a millisecond brings.
     if (batched === 0) setTimeout(flush, 1);
-    batch += packJob({ id, job, slot, length: bytes.length });
+    batch += packJob({ id, job, memory, from: shared.byteOffset, length: shared.length });
     batched += 1;
     if (batched === BATCH) flush();
   });
@@ -57,12 +59,12 @@ function flush(): void {
   thread().postMessage({ jobs } satisfies StoreOrder);
 }
 
-function takeSlot(): number | undefined {
-  const known = free.pop();
-  if (known !== undefined || memory.length >= SLOTS) return known;
-  const slot = new SharedArrayBuffer(SMALL_BYTES);
-  thread().postMessage({ slot } satisfies StoreOrder);
-  return memory.push(new Uint8Array(slot)) - 1;
+function numberOf(memory: ArrayBufferLike): number | undefined {
+  const known = numbers.get(memory);
+  if (known !== undefined || numbers.size >= MOST_MEMORIES) return known;
+  thread().postMessage({ memory } satisfies StoreOrder);
+  numbers.set(memory, numbers.size);
+  return numbers.size - 1;
 }
 
 function thread(): Worker {
@@ -93,7 +95,7 @@ function settle(id: number, failure: StoreFailure | undefined): void {
   const one = waiting.get(id);
   if (!one) return;
   waiting.delete(id);
-  free.push(one.slot);
+  letGo(one.bytes);
   if (failure) one.reject(Object.assign(new Error(failure.message), { code: failure.code }));
   else one.resolve();
 }

@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import { type StoreFailure, storeNow, toStoreFailure, unpackJobs } from './store.ts';
 
-/** Memory that jobs name by number, once; then jobs, packed. */
-export type StoreOrder = { readonly slot: SharedArrayBuffer } | { readonly jobs: string };
+/** Memory that jobs name by number from then on; or jobs, packed. */
+export type StoreOrder = { readonly memory: ArrayBufferLike } | { readonly jobs: string };
 
 /** The jobs of one order that are done, in its order, and what went wrong with some. */
 export interface StoreAnswer {
@@ -10,15 +10,15 @@ export interface StoreAnswer {
   readonly failures: readonly (StoreFailure & { readonly id: number })[];
 }
 
-const slots: Uint8Array[] = [];
+const memories: ArrayBufferLike[] = [];
 
 parentPort?.on('message', (order: StoreOrder) => {
-  if ('slot' in order) return void slots.push(new Uint8Array(order.slot));
+  if ('memory' in order) return void memories.push(order.memory);
   const done: number[] = [];
   const failures: (StoreFailure & { readonly id: number })[] = [];
-  for (const { id, job, slot, length } of unpackJobs(order.jobs)) {
+  for (const { id, job, memory, from, length } of unpackJobs(order.jobs)) {
     try {
-      storeNow(job, slots[slot]?.subarray(0, length) ?? new Uint8Array(length));
+      storeNow(job, new Uint8Array(memories[memory] as ArrayBufferLike, from, length));
     } catch (error) {
       failures.push({ id, ...toStoreFailure(error) });
     }

@@ -49,20 +49,21 @@ export function toStoreFailure(error: unknown): StoreFailure {
   return { code: errnoOf(error) ?? '', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** A job and which shared memory holds its bytes. */
+/** A job and where its bytes are: in which shared memory, from where on, how many. */
 export interface PackedJob {
   readonly id: number;
   readonly job: StoreJob;
-  readonly slot: number;
+  readonly memory: number;
+  readonly from: number;
   readonly length: number;
 }
 
-const FIELDS = 8;
+const FIELDS = 9;
 
 /** A job as text, to be put behind others. Paths hold no NUL, so it can part them; cloning records costs ten times as much. */
-export function packJob({ id, job, slot, length }: PackedJob): string {
+export function packJob({ id, job, memory, from, length }: PackedJob): string {
   const { partial, path, mode, oldMode, modified } = job;
-  return `${id}\0${slot}\0${length}\0${mode}\0${oldMode ?? ''}\0${modified ?? ''}\0${partial}\0${path}\0`;
+  return `${id}\0${memory}\0${from}\0${length}\0${mode}\0${oldMode ?? ''}\0${modified ?? ''}\0${partial}\0${path}\0`;
 }
 
 /** The jobs that {@link packJob} made into `text`. */
@@ -70,10 +71,11 @@ export function unpackJobs(text: string): PackedJob[] {
   const fields = text.split('\0');
   const jobs: PackedJob[] = [];
   for (let at = 0; at + FIELDS <= fields.length - 1; at += FIELDS) {
-    const [id, slot, length, mode, oldMode, modified, partial, path] = fields.slice(at, at + FIELDS);
+    const [id, memory, from, length, mode, oldMode, modified, partial, path] = fields.slice(at, at + FIELDS);
     jobs.push({
       id: Number(id),
-      slot: Number(slot),
+      memory: Number(memory),
+      from: Number(from),
       length: Number(length),
       job: {
         partial: partial ?? '',

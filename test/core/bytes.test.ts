@@ -15,7 +15,7 @@ import {
 } from '../../src/integrity/verification.ts';
 import { openJournal, readJournal } from '../../src/journal.ts';
 import type { Algorithm, Bytes, Endpoint, Source } from '../../src/protocol.ts';
-import { giveBack, SLAB_BYTES, takeSlab } from '../../src/slabs.ts';
+import { giveBack, hold, holdShared, letGo, SLAB_BYTES, takeSlab, takeSmallSlab } from '../../src/slabs.ts';
 import { fault, hash, resume, throttle } from '../../src/stages.ts';
 import { MIB, scratch, sha256 } from '../faults/scene.ts';
 
@@ -445,5 +445,63 @@ describe('P11 slabs', () => {
     const own = Buffer.alloc(SLAB_BYTES);
     giveBack(own);
     expect(takeSlab().buffer).not.toBe(own.buffer);
+  });
+
+  test.each([
+    ['large', takeSlab],
+    ['small', takeSmallSlab],
+  ])('what is held is not lent again before everyone let go and it was given back, %s', (_, take) => {
+    const slab = take();
+    hold(slab);
+    hold(slab.subarray(5, 10));
+    giveBack(slab);
+    giveBack(slab);
+    letGo(slab);
+    expect(take().buffer).not.toBe(slab.buffer);
+    letGo(slab);
+    expect(take().buffer).toBe(slab.buffer);
+    hold(slab);
+    letGo(slab);
+    expect(take().buffer).not.toBe(slab.buffer);
+  });
+
+  test('shared memory is handed on as it is, other memory as a copy', () => {
+    const slab = takeSmallSlab().subarray(3, 9);
+    expect(holdShared(slab)).toBe(slab);
+    letGo(slab);
+    const own = Buffer.from('own bytes');
+    const copy = holdShared(own);
+    expect(copy.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(Buffer.from(copy)).toEqual(own);
+    letGo(copy);
+    expect(takeSmallSlab().buffer).toBe(copy.buffer);
+  });
+
+  test('P2 a digest is of what came, also when the memory is written to before it is asked for', async () => {
+    for (const take of [takeSlab, takeSmallSlab]) {
+      const chunk = take().subarray(0, 1000).fill(1);
+      const hasher = await createHasher(['sha256'], chunk.length);
+      await hasher.update(chunk);
+      giveBack(chunk);
+      const next = [take(), take()];
+      for (const one of next) one.fill(2);
+      const expected = createHash('sha256').update(Buffer.alloc(1000, 1)).digest('hex');
+      expect((await hasher.digests()).get('sha256')).toBe(expected);
+      hasher.close();
+      for (const one of next) giveBack(one);
+    }
+  });
+
+  test('P2 a worker hashes what came, also when the reader gives it back at once', async () => {
+    const hasher = await createHasher(['sha256'], undefined);
+    const expected = createHash('sha256');
+    for (let round = 0; round < 40; round += 1) {
+      const chunk = (round % 3 === 0 ? Buffer.alloc(70_000) : takeSlab()).fill(round);
+      expected.update(chunk);
+      await hasher.update(chunk);
+      giveBack(chunk);
+    }
+    expect((await hasher.digests()).get('sha256')).toBe(expected.digest('hex'));
+    hasher.close();
   });
 });

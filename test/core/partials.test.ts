@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { copyStaged } from '../../src/local/copy.ts';
 import { syncDirectory } from '../../src/local/directory-sync.ts';
@@ -17,7 +17,7 @@ import {
   partialFolder,
   partialFolderName,
 } from '../../src/local/partials.ts';
-import { publish } from '../../src/local/sink.ts';
+import { publish, writeStaged } from '../../src/local/sink.ts';
 import { writerId, writerLives } from '../../src/local/writer.ts';
 import { afterwards, leftBehind, scratch } from '../faults/scene.ts';
 
@@ -31,6 +31,10 @@ function folderOf(directory: string): string {
   const folder = join(directory, partialFolderName());
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;
+}
+
+async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
 }
 
 describe('writers', () => {
@@ -174,6 +178,18 @@ describe('partials', () => {
       await closeFolders();
       expect(fs.readdirSync(place)).toEqual([]);
     }
+  });
+
+  test('P9 a commit takes the journal along, so that nothing outlives it in the folder', async () => {
+    const path = join(scratch(), 'file');
+    const staged = await writeStaged(path, oneChunk('content'), {
+      key: KEY,
+      signal: new AbortController().signal,
+      retry: (unit) => unit(new AbortController().signal),
+      onPartial: (handle) => fs.writeFileSync(`${handle}.journal`, 'journal'),
+    });
+    await staged.commit(new AbortController().signal);
+    expect(fs.readdirSync(join(dirname(path), partialFolderName()))).toEqual([]);
   });
 
   test('two new partials never have the same name', async () => {
