@@ -34,7 +34,7 @@ export function isStandardStream({ location }: Place): boolean {
 }
 
 /** True when the path of the location is percent-encoded. */
-function isEncoded(location: Location): boolean {
+export function isEncoded(location: Location): boolean {
   return !LOCAL_SCHEMES.has(location.scheme) && !PLAIN_SCHEMES.has(location.scheme);
 }
 

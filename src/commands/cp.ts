@@ -5,6 +5,7 @@ import type { Place, Request } from '../request.ts';
 import { isStandardStream, parseArgument, STANDARD_STREAM } from './arguments.ts';
 import { findTargets, type Target } from './cp-targets.ts';
 import { copyRequest, type Walk, walkTree } from './cp-tree.ts';
+import { expandPlaces } from './expand.ts';
 import { badInput } from './failures.ts';
 import { createFilter, type Filter } from './globs.ts';
 import type { Io } from './io.ts';
@@ -15,23 +16,24 @@ import { type InputTools, runAndTell } from './running.ts';
 
 /** `bridle cp SRC... DST`. */
 export async function cp(args: readonly string[], io: Io): Promise<number> {
-  const { values, positionals, given } = parseOptions(args, CP_OPTIONS, { env: io.env });
+  const { values, positionals, given: options } = parseOptions(args, CP_OPTIONS, { env: io.env });
   if (positionals.length < 2) {
     const got = positionals.length === 0 ? 'nothing' : `only \`${positionals[0]}\``;
     throw new TransferError('invalid-request', `expected SRC... DST, got ${got}`);
   }
   const places = positionals.map((text) => (text === '-' ? STANDARD_STREAM : parseArgument(text)));
   const destination = places.at(-1) as Place;
-  const sources = places.slice(0, -1);
-  checkStreams(sources, destination, values.events);
+  const given = places.slice(0, -1);
+  checkStreams(given, destination, values.events);
   const filter = createFilter(
-    given
+    options
       .filter(({ key }) => key === 'include' || key === 'exclude')
       .map(({ key, text }) => ({ include: key === 'include', glob: text })),
   );
   // What came through a pipe cannot be read again.
-  const attempts = sources.some(isStandardStream) ? 1 : values.attempts;
+  const attempts = given.some(isStandardStream) ? 1 : values.attempts;
   return runAndTell({ ...values, attempts }, io, async (tools) => {
+    const sources = await expandPlaces(given, tools);
     const call = { sources, destination, recursive: values.recursive, signal: tools.signal };
     const targets = await badInput(() => findTargets(call, tools.endpoints));
     return inputOf(targets, filter, tools);

@@ -48,6 +48,12 @@ export function createFilter(rules: readonly GlobRule[]): Filter {
   };
 }
 
+/** Whether a whole path, relative and `/`-separated, is one that the glob stands for. */
+export function createMatcher(glob: string): (path: string) => boolean {
+  const { pattern } = compile(`/${glob}`);
+  return (path) => pattern.test(path);
+}
+
 function compile(glob: string): { readonly pattern: RegExp; readonly directoriesOnly: boolean } {
   const directoriesOnly = glob.length > 1 && glob.endsWith('/');
   const body = directoriesOnly ? glob.slice(0, -1) : glob;

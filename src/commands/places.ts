@@ -2,6 +2,7 @@ import type { Endpoints } from '../endpoints.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Place } from '../request.ts';
 import { parseArgument } from './arguments.ts';
+import { expandPlaces } from './expand.ts';
 import { describeFailure } from './failures.ts';
 import type { Io } from './io.ts';
 import { openSession, type ServiceValues } from './session.ts';
@@ -19,7 +20,7 @@ export interface Visit {
   readonly signal: AbortSignal;
 }
 
-/** Does `work` for each place in turn. One that fails is told and stops no other; exit status 1 then. */
+/** Does `work` for each place in turn, and for each that a pattern stands for. One that fails is told and stops no other; exit status 1 then. */
 export async function forEachPlace(
   command: string,
   places: readonly Place[],
@@ -37,22 +38,33 @@ export async function forEachPlace(
     },
   });
   const watch = watchSignals();
+  const visit: Visit = { endpoints, signal: watch.signal };
   let status = 0;
+  const telling = async (task: () => Promise<void>): Promise<void> => {
+    if (watch.received() !== undefined) return;
+    try {
+      await task();
+    } catch (error) {
+      if (watch.received() !== undefined) return;
+      const known = toTransferError(error, command);
+      // What printing met is of no place; the caller knows what a reader that has gone means.
+      if (known !== error) throw error;
+      io.err(describeFailure(command, known, values.debug));
+      status = 1;
+    }
+  };
   try {
     for (const place of places) {
-      try {
-        if (!(await work(place, { endpoints, signal: watch.signal }))) status = 1;
-      } catch (error) {
-        const signal = watch.received();
-        if (signal !== undefined) return statusOf(signal);
-        const known = toTransferError(error, command);
-        // What printing met is of no place; the caller knows what a reader that has gone means.
-        if (known !== error) throw error;
-        io.err(describeFailure(command, known, values.debug));
-        status = 1;
-      }
+      await telling(async () => {
+        for (const found of await expandPlaces([place], visit)) {
+          await telling(async () => {
+            if (!(await work(found, visit))) status = 1;
+          });
+        }
+      });
     }
-    return status;
+    const signal = watch.received();
+    return signal === undefined ? status : statusOf(signal);
   } finally {
     watch.stop();
     await endpoints.close();

@@ -3,6 +3,7 @@ import { TransferError } from '../errors.ts';
 import { formatLocation } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import type { Place, Request } from '../request.ts';
+import { expandPlaces } from './expand.ts';
 import type { Io } from './io.ts';
 import { RM_OPTIONS } from './options.ts';
 import { parseOptions } from './parse-options.ts';
@@ -15,15 +16,15 @@ export async function rm(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(args, RM_OPTIONS, { env: io.env });
   const places = parsePlaces(positionals);
   if (values.recursive) for (const place of places) refuseRoot(place);
-  async function* requests(kind: Request['kind']): AsyncGenerator<Request> {
-    if (kind !== 'remove') return;
-    for (const [index, target] of places.entries())
-      yield { kind, index, target, recursive: values.recursive };
-  }
-  return runAndTell({ ...quietRun(values, io.env), removeAnyway: true }, io, () => ({
-    total: places.length,
-    requests,
-  }));
+  return runAndTell({ ...quietRun(values, io.env), removeAnyway: true }, io, async (tools) => {
+    const found = await expandPlaces(places, tools);
+    async function* requests(kind: Request['kind']): AsyncGenerator<Request> {
+      if (kind !== 'remove') return;
+      for (const [index, target] of found.entries())
+        yield { kind, index, target, recursive: values.recursive };
+    }
+    return { total: found.length, requests };
+  });
 }
 
 /** Nobody means the whole of a machine or of a service. */
