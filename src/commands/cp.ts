@@ -3,6 +3,7 @@ import { TransferError, toTransferError } from '../errors.ts';
 import { isLocal } from '../plan.ts';
 import type { Place, Request } from '../request.ts';
 import { isStandardStream, parseArgument, STANDARD_STREAM } from './arguments.ts';
+import { directoryMaker } from './cp-directories.ts';
 import { findTargets, type Target } from './cp-targets.ts';
 import { copyRequest, type Walk, walkTree } from './cp-tree.ts';
 import { badInput } from './failures.ts';
@@ -34,7 +35,11 @@ export async function cp(args: readonly string[], io: Io): Promise<number> {
   return runAndTell({ ...values, attempts }, io, async (tools) => {
     const call = { sources, destination, recursive: values.recursive, signal: tools.signal };
     const targets = await badInput(() => findTargets(call, tools.endpoints));
-    return inputOf(targets, filter, tools);
+    const { preserve } = values;
+    const directoriesFor: Walk['directoriesFor'] = values.dryRun
+      ? undefined
+      : (to) => directoryMaker(to, { ...tools, preserve });
+    return inputOf(targets, filter, { ...tools, ...(directoriesFor && { directoriesFor }) });
   });
 }
 
@@ -51,8 +56,10 @@ function checkStreams(sources: readonly Place[], destination: Place, events: str
   }
 }
 
+type CopyTools = InputTools & Pick<Walk, 'directoriesFor'>;
+
 /** Nothing is walked before the engine asks, and no further ahead than it asks. */
-function inputOf(targets: readonly Target[], filter: Filter, tools: InputTools): RunInput {
+function inputOf(targets: readonly Target[], filter: Filter, tools: CopyTools): RunInput {
   const hasTree = targets.some((target) => target.isDirectory && !target.problem);
   return {
     total: hasTree ? 0 : targets.length,
@@ -65,7 +72,7 @@ async function* nothing(): AsyncGenerator<Request> {}
 async function* expand(
   targets: readonly Target[],
   filter: Filter,
-  tools: InputTools,
+  tools: CopyTools,
 ): AsyncGenerator<Request> {
   let index = 0;
   const walk: Walk = { ...tools, filter, nextIndex: () => index++ };
