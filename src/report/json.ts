@@ -1,11 +1,11 @@
 import type { Clock, Consumer } from './consumer.ts';
 import { isoTime, outcomeJson } from './outcome-json.ts';
-import type { PartialFile } from './partial-file.ts';
+import type { ReportFile } from './report-file.ts';
 import { countOutcome, startTally } from './tally.ts';
 
 export interface JsonReportOptions {
-  /** Where the text goes: `openPartialFile(path)`. */
-  readonly file: Pick<PartialFile, 'append' | 'publish'>;
+  /** Where the text goes: `openReportFile(path)`. */
+  readonly file: ReportFile;
   readonly version: string;
   readonly now: Clock;
 }
