@@ -15,8 +15,8 @@ export interface JsonReportOptions {
  *
  * `{ "bridle": version, "started": ISO 8601, "outcomes": [ … ], "ended": ISO 8601, "summary": { … } }`
  *
- * with outcomes as in `outcomeJson` and a summary of `seconds`, `bytes`, `transfers`, `mkdirs`, `removes`, `retried`,
- * `resumed`, `resumedBytes`, and counts by `status` and by `verified` (grade of the transfers that are done).
+ * with outcomes as in `outcomeJson` and a summary of `seconds`, `bytes`, `movedBytes`, `unchanged`, `transfers`, `mkdirs`,
+ * `removes`, `retried`, `resumed`, `resumedBytes`, and counts by `status` and by `verified` (grade of the transfers that are done).
  * Closing publishes the file and throws a `TransferError` when it could not be written.
  */
 export function jsonReport({ file, version, now }: JsonReportOptions): Consumer {
