@@ -94,6 +94,20 @@ describe('cp refuses', () => {
     expect(below(join(cwd, 'd'))).toEqual(['a']);
   });
 
+  test('an empty name, by what it is', async () => {
+    const cwd = tree('a');
+    for (const args of [
+      ['', 'b'],
+      ['a', ''],
+    ]) {
+      const { status, stderr } = await bridle(['cp', ...args], { cwd });
+      expect([status, stderr.split('\n')[0]]).toEqual([
+        2,
+        'bridle: expected a path or URL, got an empty argument',
+      ]);
+    }
+  });
+
   test('several sources without a directory to go to', async () => {
     const cwd = tree('a', 'b');
     const { status, stderr } = await bridle(['cp', 'a', 'b', 'c'], { cwd });
