@@ -49,7 +49,7 @@ export const MUTATIONS = {
     file: 'src/stream.ts',
     from: 'opened.last = rest;',
     to: '',
-    test: [READ, 'F1 a body that ends early'],
+    test: ['test/core/stream.test.ts', 'P1 a read that went on'],
   },
   'wrong content is kept for a resume': {
     file: 'src/stream.ts',
