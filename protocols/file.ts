@@ -1,12 +1,10 @@
-import fs from 'node:fs';
-import { toTransferError } from '../src/errors.ts';
 import { digestSource } from '../src/integrity/digests.ts';
 import { copyStaged, moveFile } from '../src/local/copy.ts';
 import { linkAtomically } from '../src/local/link.ts';
 import { closeFolders } from '../src/local/partials.ts';
 import { claimWrite, writeStaged } from '../src/local/sink.ts';
 import { openSource, statPath } from '../src/local/source.ts';
-import { listTree, removeTree } from '../src/local/tree.ts';
+import { listTree, makeDirectory, removeTree } from '../src/local/tree.ts';
 import type { Endpoint } from '../src/protocol.ts';
 
 /** Files of this machine. Writes are staged beside the destination, synced, and renamed; links are replaced, not followed. */
@@ -19,13 +17,7 @@ export function open(): Endpoint {
     write: writeStaged,
     partial: (path, call) => claimWrite(path, call.key),
     list: listTree,
-    async mkdir(path) {
-      try {
-        await fs.promises.mkdir(path, { recursive: true });
-      } catch (error) {
-        throw toTransferError(error, `make directory \`${path}\``);
-      }
-    },
+    mkdir: makeDirectory,
     remove: removeTree,
     move: moveFile,
     copy: copyStaged,

@@ -100,6 +100,7 @@ export function createBreaker(tools: {
   function failProbe(host: string, state: HostState): void {
     state.failedProbes += 1;
     if (state.failedProbes < PROBES) return;
+    tools.emit({ type: 'host-given-up', host });
     state.givenUp = new TransferError(
       'unavailable',
       `\`${host}\`: given up, nearly every transfer with it failed`,

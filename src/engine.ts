@@ -4,6 +4,7 @@ import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
 import { createLimiter } from './limiter.ts';
+import { transfersAffordable } from './local/descriptors.ts';
 import type { Emit, Outcome, Status } from './outcome.ts';
 import { createTryPair, type PairTools } from './pair.ts';
 import { createBudget, createPermits } from './permits.ts';
@@ -159,7 +160,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     lend: (size, signal) =>
       size !== undefined && size <= SMALL_BYTES ? nothing : budget.lend(STREAM_BYTES, signal),
     limiter: options.bandwidth === undefined ? undefined : createLimiter(options.bandwidth, clock),
-    permits: createPermits(options),
+    permits: createPermits({ threads: affordable(options.threads, emit), perHost: options.perHost }),
     breaker: createBreaker({ clock, random, emit }),
     itemSeconds: options.itemSeconds,
     onRound: (round) => {
@@ -169,4 +170,13 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     },
     ...(catalogDigest ? { catalogDigest } : {}),
   };
+}
+
+/** No more transfers at a time than this process may have files open for: out of descriptors, they would fail each other. */
+function affordable(threads: number, emit: Emit): number {
+  const most = transfersAffordable() ?? threads;
+  if (most >= threads) return threads;
+  const message = `only ${most} transfers at a time: this process may not have more files open (ulimit -n)`;
+  emit({ type: 'warning', key: 'descriptors', message });
+  return most;
 }

@@ -100,6 +100,8 @@ export type Event =
       readonly failure: Failure;
     }
   | { readonly type: 'breaker-opened'; readonly host: string; readonly failures: number; readonly of: number }
+  /** Nothing more is tried with the host in this run. */
+  | { readonly type: 'host-given-up'; readonly host: string }
   /** Shown once per `key` and run. */
   | { readonly type: 'warning'; readonly key: string; readonly message: string }
   | { readonly type: 'debug'; readonly message: string }

@@ -114,6 +114,13 @@ export interface PartialCall extends Call {
   readonly key: string;
 }
 
+export interface MkdirCall extends Call {
+  /** Permission bits for the directory if it is made, not for its parents; never setuid, setgid or sticky. */
+  readonly mode?: number | undefined;
+  /** `mode` is what to end up with, whatever the umask says. */
+  readonly isExact?: boolean | undefined;
+}
+
 export interface RemoveCall extends Call {
   readonly recursive?: boolean;
 }
@@ -155,7 +162,7 @@ export interface Endpoint {
   partial?(path: string, call: PartialCall): PartialWrite | undefined | Promise<PartialWrite | undefined>;
   list?(path: string, call: ListCall): AsyncIterable<Entry>;
   /** With parents; existing is success. */
-  mkdir?(path: string, call: Call): Promise<void>;
+  mkdir?(path: string, call: MkdirCall): Promise<void>;
   /** Absent is success. */
   remove?(path: string, call: RemoveCall): Promise<void>;
   move?(from: string, to: string, call: CopyCall): Promise<void>;

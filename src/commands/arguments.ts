@@ -10,6 +10,8 @@ const LOCAL_URL = /^([A-Za-z]+):(?:\/\/localhost(?=\/)|\/\/)?(.*)$/s;
  * begins with `/`, `./` or `../`. Nothing is expanded: the shell has done that. Throws `invalid-request`.
  */
 export function parseArgument(text: string): Place {
+  if (text === '')
+    throw new TransferError('invalid-request', 'expected a path or URL, got an empty argument');
   if (!text.includes(':') || /^\.{0,2}\//.test(text)) return { location: localLocation(absolute(text)) };
   const [, scheme = '', path = ''] = LOCAL_URL.exec(text) ?? [];
   if (LOCAL_SCHEMES.has(scheme.toLowerCase())) {

@@ -33,11 +33,11 @@ export async function gather(voice: Voice, io: Io): Promise<Audience> {
     consumers.push(debugLines(above));
   }
   if (voice.report !== undefined) {
-    const [{ jsonReport }, { openPartialFile }] = await Promise.all([
+    const [{ jsonReport }, { openReportFile }] = await Promise.all([
       import('../report/json.ts'),
-      import('../report/partial-file.ts'),
+      import('../report/report-file.ts'),
     ]);
-    consumers.push(jsonReport({ file: openPartialFile(voice.report), version: VERSION, now: Date.now }));
+    consumers.push(jsonReport({ file: openReportFile(voice.report), version: VERSION, now: Date.now }));
   }
   if (voice.events !== undefined) {
     const { openEvents } = await import('./open-events.ts');

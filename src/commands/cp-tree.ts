@@ -6,6 +6,7 @@ import { isLocal } from '../plan.ts';
 import type { Entry } from '../protocol.ts';
 import type { MkdirRequest, Place, Request, TransferRequest } from '../request.ts';
 import { below, escapes } from './arguments.ts';
+import type { DirectoryMaker } from './cp-directories.ts';
 import type { Target } from './cp-targets.ts';
 import type { Filter } from './globs.ts';
 import { refusal } from './refusal.ts';
@@ -18,6 +19,8 @@ export interface Walk extends InputTools {
   readonly filter: Filter;
   /** The next position in the input. */
   readonly nextIndex: () => number;
+  /** Who makes directories for a tree that goes there; nobody does for a plan. */
+  readonly directoriesFor?: (destination: Place) => DirectoryMaker | undefined;
 }
 
 /** The request to copy one file. */
@@ -52,34 +55,47 @@ export async function* walkTree({ source, destination }: Target, walk: Walk): As
   const folder = isLocal(destination.location)
     ? { ...destination, location: { ...destination.location, scheme: 'file' } }
     : destination;
+  const directories = walk.directoriesFor?.(destination);
+  if (directories) {
+    // Some services have no directories of their own, only names with slashes.
+    const own = await endpoint.stat(source.location.path, { signal }).catch(() => undefined);
+    directories.enter('', own ?? { type: 'directory' });
+  }
   /** A directory that nothing was seen below yet; undefined at first is the tree itself. */
   let open: string | undefined = '';
 
-  const closeOpen = function* (next?: string): Generator<MkdirRequest> {
+  const closeOpen = async function* (next?: string): AsyncGenerator<MkdirRequest> {
     if (open === undefined) return;
     const isParent = next !== undefined && (open === '' || next.startsWith(`${open}/`));
-    if (!isParent) yield { kind: 'mkdir', index: walk.nextIndex(), target: below(folder, open) };
+    if (!isParent) {
+      await directories?.makeFor(open);
+      yield { kind: 'mkdir', index: walk.nextIndex(), target: below(folder, open) };
+    }
     open = undefined;
   };
 
   for await (const entry of endpoint.list(source.location.path, { recursive: true, signal })) {
     if (signal.aborted) return;
     yield* closeOpen(entry.name);
+    const { type } = entry.stat;
+    if (!walk.filter(entry.name, type === 'directory')) continue;
     const bad = entry.problem ?? escapes(entry.name);
     if (bad !== undefined) {
       const message = `list \`${formatLocation(source.location)}\`: the entry \`${entry.name}\` is refused: ${bad}`;
       refuse(destination, '', new TransferError('invalid-request', message));
       continue;
     }
-    const { type } = entry.stat;
-    if (!walk.filter(entry.name, type === 'directory')) continue;
     const to = below(destination, entry.name);
     const link = guard(entry, to);
     if (link === 'told') continue;
     if (link) refuse(to, entry.name, link);
-    else if (type === 'directory') open = entry.name;
-    else if (type === 'file') yield copyRequest(walk.nextIndex(), below(source, entry.name), to);
-    else passed.tell(entry);
+    else if (type === 'directory') {
+      open = entry.name;
+      directories?.enter(entry.name, entry.stat);
+    } else if (type === 'file') {
+      await directories?.makeFor(entry.name);
+      yield copyRequest(walk.nextIndex(), below(source, entry.name), to);
+    } else passed.tell(entry);
   }
   yield* closeOpen();
   passed.end();

@@ -3,6 +3,7 @@ import { TransferError, toTransferError } from '../errors.ts';
 import { isLocal } from '../plan.ts';
 import type { Place, Request } from '../request.ts';
 import { isStandardStream, parseArgument, STANDARD_STREAM } from './arguments.ts';
+import { directoryMaker } from './cp-directories.ts';
 import { findTargets, type Target } from './cp-targets.ts';
 import { copyRequest, type Walk, walkTree } from './cp-tree.ts';
 import { expandPlaces } from './expand.ts';
@@ -36,7 +37,11 @@ export async function cp(args: readonly string[], io: Io): Promise<number> {
     const sources = await expandPlaces(given, tools);
     const call = { sources, destination, recursive: values.recursive, signal: tools.signal };
     const targets = await badInput(() => findTargets(call, tools.endpoints));
-    return inputOf(targets, filter, tools);
+    const { preserve } = values;
+    const directoriesFor: Walk['directoriesFor'] = values.dryRun
+      ? undefined
+      : (to) => directoryMaker(to, { ...tools, preserve });
+    return inputOf(targets, filter, { ...tools, ...(directoriesFor && { directoriesFor }) });
   });
 }
 
@@ -53,8 +58,10 @@ function checkStreams(sources: readonly Place[], destination: Place, events: str
   }
 }
 
+type CopyTools = InputTools & Pick<Walk, 'directoriesFor'>;
+
 /** Nothing is walked before the engine asks, and no further ahead than it asks. */
-function inputOf(targets: readonly Target[], filter: Filter, tools: InputTools): RunInput {
+function inputOf(targets: readonly Target[], filter: Filter, tools: CopyTools): RunInput {
   const hasTree = targets.some((target) => target.isDirectory && !target.problem);
   return {
     total: hasTree ? 0 : targets.length,
@@ -67,7 +74,7 @@ async function* nothing(): AsyncGenerator<Request> {}
 async function* expand(
   targets: readonly Target[],
   filter: Filter,
-  tools: InputTools,
+  tools: CopyTools,
 ): AsyncGenerator<Request> {
   let index = 0;
   const walk: Walk = { ...tools, filter, nextIndex: () => index++ };

@@ -27,9 +27,6 @@ export function debugLines(write: Write): Consumer {
         case 'started-over':
           tell(`item ${event.index} starts over: ${event.why}`);
           return;
-        case 'breaker-opened':
-          tell(`${event.host}: ${event.failures} of the last ${event.of} tries failed, pausing it`);
-          return;
         default:
       }
     },

@@ -40,5 +40,5 @@ export function describeFailure(command: string, error: unknown, debug: boolean)
 }
 
 function helpFor(command: string): string {
-  return findCommand(command) ? `bridle help ${command}` : 'bridle --help';
+  return command !== 'help' && findCommand(command) ? `bridle help ${command}` : 'bridle --help';
 }

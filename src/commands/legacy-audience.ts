@@ -6,7 +6,7 @@ import type { LegacyLog } from '../report/legacy-log.ts';
 import type { Request } from '../request.ts';
 import { type Audience, asOne } from './audience.ts';
 import type { Io } from './io.ts';
-import { VERSION } from './version.ts';
+import { openHttp, type ServiceValues } from './session.ts';
 
 /** Directories that the original added for the programs it called; its log names them. */
 const ADDED_PATH = ':/usr/bin:/bin:/usr/sbin';
@@ -17,7 +17,7 @@ export interface LegacyAudience extends Audience {
 }
 
 /** The drop-in's log, and the records that the other programs of a workflow read. */
-export async function gatherLegacy(log: LegacyLog, io: Io): Promise<LegacyAudience> {
+export async function gatherLegacy(log: LegacyLog, values: ServiceValues, io: Io): Promise<LegacyAudience> {
   const { env } = io;
   const error = (message: string) => log('ERROR', message);
   const wanted = new Set<number>();
@@ -35,7 +35,7 @@ export async function gatherLegacy(log: LegacyLog, io: Io): Promise<LegacyAudien
     consumers.push(multipartRecord({ directory: env.PEGASUS_MULTIPART_DIR, now: Date.now, error }));
   }
   if (env.KICKSTART_MON_ENDPOINT_URL)
-    consumers.push(await openPanorama(env.KICKSTART_MON_ENDPOINT_URL, error, io));
+    consumers.push(await openPanorama(env.KICKSTART_MON_ENDPOINT_URL, values, error, io));
   let integrity: Consumer | undefined;
   const { integrityData } = await import('../report/integrity-data.ts');
   const integrityOf = () =>
@@ -71,17 +71,14 @@ function printMoved(event: Event, io: Io): void {
 /** Milliseconds that one report to the monitoring endpoint may take. */
 const POST_MS = 10_000;
 
-async function openPanorama(url: string, error: (message: string) => void, { env }: Io): Promise<Consumer> {
-  const [{ panorama }, { createHttpClient }] = await Promise.all([
-    import('../report/panorama.ts'),
-    import('../http/client.ts'),
-  ]);
-  const http = createHttpClient({
-    version: VERSION,
-    connectionsPerOrigin: 4,
-    proxyEnv: env,
-    warn: (_, message) => error(message),
-  });
+async function openPanorama(
+  url: string,
+  values: ServiceValues,
+  error: (message: string) => void,
+  { env }: Io,
+): Promise<Consumer> {
+  const { panorama } = await import('../report/panorama.ts');
+  const http = openHttp(values, { env, connections: 4, warn: (_, message) => error(message) });
   const reports = panorama({
     url,
     credentials: env.KICKSTART_MON_ENDPOINT_CREDENTIALS,

@@ -67,7 +67,7 @@ async function runList(
 ): Promise<boolean> {
   const random = randomFrom(io.env);
   const fault = faultOf(io.env, random);
-  const audience = await gatherLegacy(log, io);
+  const audience = await gatherLegacy(log, values, io);
   const { emit } = audience;
   const endpoints = openSession(values, {
     env: io.env,

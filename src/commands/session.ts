@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
 import { lazyHttp } from '../lazy-http.ts';
+import type { HttpClient } from '../protocol.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
 import type { STAT_OPTIONS } from './options.ts';
@@ -26,26 +27,31 @@ export interface SessionTools {
  * local disk needs neither. Throws `invalid-request` for settings that cannot be honoured.
  */
 export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
+  return createEndpoints({ http: openHttp(values, tools), secretsFor: lazySecrets(tools) });
+}
+
+/**
+ * A client with the proxies, authorities and limits of the run, loaded by its first request. Throws `invalid-request`
+ * for settings that cannot be honoured.
+ */
+export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient {
   const verifyTls = readVerifyTls(tools.env);
   const authorities = readAuthorities(values.ca, tools.env);
-  return createEndpoints({
-    http: lazyHttp(async () => {
-      const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
-      return createHttpClient({
-        version: VERSION,
-        connectionsPerOrigin: tools.connections,
-        ca,
-        proxyEnv: tools.env,
-        verifyTls,
-        warn: tools.warn,
-        timeouts: {
-          connect: values.connectTimeout,
-          firstByte: values.firstByteTimeout,
-          stall: values.stallTimeout,
-        },
-      });
-    }),
-    secretsFor: lazySecrets(tools),
+  return lazyHttp(async () => {
+    const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
+    return createHttpClient({
+      version: VERSION,
+      connectionsPerOrigin: tools.connections,
+      ca,
+      proxyEnv: tools.env,
+      verifyTls,
+      warn: tools.warn,
+      timeouts: {
+        connect: values.connectTimeout,
+        firstByte: values.firstByteTimeout,
+        stall: values.stallTimeout,
+      },
+    });
   });
 }
 

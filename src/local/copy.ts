@@ -109,7 +109,10 @@ function stagedCopy(file: OpenPartial, to: string, size: number, call: CopyCall)
   };
 }
 
-/** Moves by rename; across file systems by copy, sync and removal of the source, in that order. */
+/**
+ * Moves by rename; across file systems by copy, sync and removal of the source, in that order. Permissions (never setuid,
+ * setgid or sticky) and modification time go along either way.
+ */
 export async function moveFile(from: string, to: string, call: CopyCall): Promise<void> {
   try {
     const place = await partialFolder(dirname(to));
@@ -118,7 +121,8 @@ export async function moveFile(from: string, to: string, call: CopyCall): Promis
     await syncDirectory(dirname(to), place.kind);
   } catch (error) {
     if (errnoOf(error) !== 'EXDEV') throw toTransferError(error, `move \`${from}\` to \`${to}\``);
-    const staged = await copyStaged(from, to, call);
+    const { mode, mtime } = await fs.promises.stat(from);
+    const staged = await copyStaged(from, to, { ...call, exactMode: mode, modified: mtime });
     await staged.commit(call.signal);
     await fs.promises.unlink(from);
   }

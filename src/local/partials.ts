@@ -32,13 +32,15 @@ const PARTIAL_SHAPE =
 const FOLDERS_KEPT = 256;
 /** Another process may remove a folder that is empty just then, again and again. */
 const FOLDER_TRIES = 5;
+/** What rmdir(2) says of a directory that holds something. */
+const IN_USE: ReadonlySet<string | undefined> = new Set(['ENOTEMPTY', 'EEXIST']);
 
 const folders = new Map<string, Promise<PartialFolder>>();
 /** Those of the above whose leftovers are known. */
 const settled = new Map<string, PartialFolder>();
 /** Partials that a write of this process is working on. */
 const active = new Set<string>();
-/** Folders that a partial was made in since they were last tried to be removed. */
+/** Folders that the next clean-up tries to remove: a partial was made in them, or the last one found them in use. */
 const used = new Set<string>();
 let sequence = 0;
 
@@ -253,11 +255,20 @@ async function unlinkAny(place: PartialFolder, path: string): Promise<void> {
   }
 }
 
+/** The calls of `closeFolders`, one after another. */
+let closings: Promise<void> = Promise.resolve();
+
 /**
- * Removes the folders that are empty. Those that hold something resumable stay for the next run; those that a write is
- * working in stay known until the next call. A folder opened meanwhile is none of this call's business.
+ * Removes the folders that are empty. One that still holds something, because a write works in it, a journal has yet to
+ * go, or the next run can resume it, is looked at again by the next call. Calls take turns: who is done with a folder
+ * while another call finds it in use removes it by his own. A folder opened meanwhile is none of this call's business.
  */
-export async function closeFolders(): Promise<void> {
+export function closeFolders(): Promise<void> {
+  closings = closings.then(closeOpened);
+  return closings;
+}
+
+async function closeOpened(): Promise<void> {
   const closing = [...folders];
   const opened = await Promise.allSettled(closing.map(([, opening]) => opening));
   for (const [directory, opening] of closing) {
@@ -268,13 +279,11 @@ export async function closeFolders(): Promise<void> {
   const emptied = new Set(used);
   used.clear();
   for (const one of opened) if (one.status === 'fulfilled') emptied.add(one.value.folder);
-  const busy = new Set([...active].map(dirname));
   for (const folder of emptied) {
     try {
       await fs.promises.rmdir(folder);
-    } catch {
-      // A write that begins from here on adds its folder by itself.
-      if (busy.has(folder)) used.add(folder);
+    } catch (error) {
+      if (IN_USE.has(errnoOf(error))) used.add(folder);
     }
   }
 }

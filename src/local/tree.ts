@@ -1,20 +1,26 @@
 import fs from 'node:fs';
-import { join } from 'node:path';
-import { errnoOf, toTransferError } from '../errors.ts';
-import type { Entry, ListCall, RemoveCall } from '../protocol.ts';
+import { dirname, join } from 'node:path';
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import type { Entry, ListCall, MkdirCall, RemoveCall } from '../protocol.ts';
 import { isPartialFolder } from './partials.ts';
 import { statOf } from './source.ts';
 
 /**
  * What is below `directory`, parents before their members, names in byte order. Links to files count as files; links to
- * directories are told as `symlink` and not entered, so that no listing leaves its tree or runs in a circle.
+ * directories are told as `symlink` and not entered, so that no listing leaves its tree or runs in a circle. A directory
+ * below that cannot be read is told with its problem.
  */
 export async function* listTree(directory: string, call: ListCall): AsyncGenerator<Entry> {
-  yield* listBelow(directory, '', call);
+  yield* listBelow(directory, '', await readNames(directory), call);
 }
 
-async function* listBelow(root: string, below: string, call: ListCall): AsyncGenerator<Entry> {
-  for (const raw of await readNames(join(root, below))) {
+async function* listBelow(
+  root: string,
+  below: string,
+  names: readonly Buffer[],
+  call: ListCall,
+): AsyncGenerator<Entry> {
+  for (const raw of names) {
     if (call.signal.aborted) return;
     const name = raw.toString('utf8');
     const relative = below === '' ? name : `${below}/${name}`;
@@ -26,8 +32,18 @@ async function* listBelow(root: string, below: string, call: ListCall): AsyncGen
     if (isPartialFolder(name)) continue;
     const stat = await statEntry(join(root, relative));
     if (!stat) continue;
-    yield { name: relative, stat };
-    if (call.recursive && stat.type === 'directory') yield* listBelow(root, relative, call);
+    if (!call.recursive || stat.type !== 'directory') {
+      yield { name: relative, stat };
+      continue;
+    }
+    const members = await readNames(join(root, relative)).catch((error: unknown) =>
+      toTransferError(error, 'list'),
+    );
+    if (members instanceof TransferError) yield { name: relative, stat, problem: members.message };
+    else {
+      yield { name: relative, stat };
+      yield* listBelow(root, relative, members, call);
+    }
   }
 }
 
@@ -49,6 +65,29 @@ async function statEntry(path: string): Promise<Entry['stat'] | undefined> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw toTransferError(error, `list \`${path}\``);
+  }
+}
+
+/** Makes a directory with its parents; an existing one is left as it is. `mode` is for the directory alone. */
+export async function makeDirectory(path: string, { mode, isExact }: MkdirCall): Promise<void> {
+  try {
+    if (mode !== undefined && (await makeOne(path, mode & 0o777))) {
+      if (isExact) await fs.promises.chmod(path, mode & 0o777);
+    } else await fs.promises.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw toTransferError(error, `make directory \`${path}\``);
+  }
+}
+
+/** False when something is there already. */
+async function makeOne(path: string, mode: number): Promise<boolean> {
+  await fs.promises.mkdir(dirname(path), { recursive: true });
+  try {
+    await fs.promises.mkdir(path, { mode });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
   }
 }
 

@@ -1,11 +1,11 @@
 import type { Clock, Consumer } from './consumer.ts';
 import { isoTime, outcomeJson } from './outcome-json.ts';
-import type { PartialFile } from './partial-file.ts';
+import type { ReportFile } from './report-file.ts';
 import { countOutcome, startTally } from './tally.ts';
 
 export interface JsonReportOptions {
-  /** Where the text goes: `openPartialFile(path)`. */
-  readonly file: Pick<PartialFile, 'append' | 'publish'>;
+  /** Where the text goes: `openReportFile(path)`. */
+  readonly file: ReportFile;
   readonly version: string;
   readonly now: Clock;
 }
@@ -15,8 +15,8 @@ export interface JsonReportOptions {
  *
  * `{ "bridle": version, "started": ISO 8601, "outcomes": [ … ], "ended": ISO 8601, "summary": { … } }`
  *
- * with outcomes as in `outcomeJson` and a summary of `seconds`, `bytes`, `transfers`, `mkdirs`, `removes`, `retried`,
- * `resumed`, `resumedBytes`, and counts by `status` and by `verified` (grade of the transfers that are done).
+ * with outcomes as in `outcomeJson` and a summary of `seconds`, `bytes`, `movedBytes`, `unchanged`, `transfers`, `mkdirs`,
+ * `removes`, `retried`, `resumed`, `resumedBytes`, and counts by `status` and by `verified` (grade of the transfers that are done).
  * Closing publishes the file and throws a `TransferError` when it could not be written.
  */
 export function jsonReport({ file, version, now }: JsonReportOptions): Consumer {

@@ -32,6 +32,7 @@ export function legacyReport({ log, now, path, libraryPath }: LegacyReportOption
   const checks = new Map<string, Checks>();
   let lastRound = 0;
   let anyFailed = false;
+  let anyGivenUp = false;
 
   function header(total: number): void {
     log('INFO', `${total} transfers loaded`);
@@ -106,6 +107,10 @@ export function legacyReport({ log, now, path, libraryPath }: LegacyReportOption
         return;
       case 'breaker-opened':
         log('WARNING', `${event.failures} of the last ${event.of} tries at ${event.host} failed, pausing it`);
+        return;
+      case 'host-given-up':
+        if (!anyGivenUp) log('ERROR', 'Too many failures to continue trying - exiting early');
+        anyGivenUp = true;
         return;
       case 'warning':
         log('WARNING', event.message);

@@ -5,6 +5,8 @@ import { startProgressState } from './progress-state.ts';
 /** Milliseconds between two drawings on a terminal: five a second. */
 const DRAW_EVERY = 200;
 
+/** Milliseconds until a log has its first line: a sign of life that runs of a moment do without. */
+const TELL_FIRST = 1000;
 /** Milliseconds between two lines in a log. */
 const TELL_EVERY = 10_000;
 
@@ -28,7 +30,8 @@ export interface Progress extends Consumer {
 }
 
 /**
- * How far the run is: on a terminal a few lines drawn over one another, elsewhere one plain line every ten seconds.
+ * How far the run is: on a terminal a few lines drawn over one another, elsewhere one plain line after a second and then
+ * every ten.
  * Closing wipes the display. Written text never holds control characters of file names.
  */
 export function progress(options: ProgressOptions): Progress {
@@ -52,11 +55,13 @@ export function progress(options: ProgressOptions): Progress {
     drawn = lines;
   }
 
+  let waited = 0;
   function tell(): void {
-    write(`${progressSentence(state.view(now()))}\n`);
+    waited += TELL_FIRST;
+    if (waited === TELL_FIRST || waited % TELL_EVERY === 0) write(`${progressSentence(state.view(now()))}\n`);
   }
 
-  const stop = isTTY ? every(DRAW_EVERY, draw) : every(TELL_EVERY, tell);
+  const stop = isTTY ? every(DRAW_EVERY, draw) : every(TELL_FIRST, tell);
   return {
     event: state.take,
     above(text) {

@@ -22,6 +22,10 @@ export function summary({ write, reportPath }: SummaryOptions): Consumer {
   let anyTransient = false;
   let seconds = 0;
 
+  function warn(message: string): void {
+    write(`warning: ${safeText(message)}\n`);
+  }
+
   function recordFailure(outcome: Outcome, failure: Failure | undefined): void {
     failed++;
     anyTransient ||= failure?.transient === true || outcome.status === 'canceled';
@@ -34,7 +38,9 @@ export function summary({ write, reportPath }: SummaryOptions): Consumer {
 
   return {
     event(event) {
-      if (event.type === 'warning') write(`warning: ${safeText(event.message)}\n`);
+      if (event.type === 'warning') warn(event.message);
+      else if (event.type === 'breaker-opened') warn(paused(event.host, event.failures, event.of));
+      else if (event.type === 'host-given-up') warn(`${event.host}: given up for this run`);
       else if (event.type === 'run-ended') seconds = event.seconds;
       else if (event.type === 'item-ended') {
         const { outcome } = event;
@@ -57,6 +63,10 @@ export function summary({ write, reportPath }: SummaryOptions): Consumer {
   };
 }
 
+function paused(host: string, failures: number, of: number): string {
+  return `${host}: ${failures} of the last ${of} tries failed; waiting, and trying one at a time`;
+}
+
 function failureLine(outcome: Outcome, failure: Failure | undefined): string {
   const why = safeText(failure?.message ?? outcome.notes[0] ?? 'no reason was given');
   const from = safeText(formatLocation(outcome.source));
@@ -71,6 +81,7 @@ function repairs(tally: Tally): string {
   if (tally.retried > 0) parts.push(`${tally.retried} needed another attempt`);
   if (tally.resumed > 0)
     parts.push(`${tally.resumed} resumed (${formatSize(tally.resumedBytes)} not sent again)`);
+  if (tally.unchanged > 0) parts.push(`${tally.unchanged} identical already, left alone`);
   return parts.length === 0 ? '' : `${parts.join(', ')}\n`;
 }
 
@@ -81,7 +92,7 @@ function totals(tally: Tally, seconds: number): string {
   if (tally.mkdirs > 0) counted.push(plural(tally.mkdirs, 'mkdir'));
   if (tally.removes > 0) counted.push(plural(tally.removes, 'remove'));
   if (tally.transfers > 0) counted.push(formatSize(tally.bytes));
-  const rate = tally.bytes > 0 && seconds > 0 ? ` (${formatRate(tally.bytes / seconds)})` : '';
+  const rate = tally.movedBytes > 0 && seconds > 0 ? ` (${formatRate(tally.movedBytes / seconds)})` : '';
   const status = Object.entries(tally.status)
     .filter(([name, count]) => count > 0 || name === 'done')
     .map(([name, count]) => `${count} ${name}`);

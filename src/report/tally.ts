@@ -9,6 +9,10 @@ export interface Tally {
   removes: number;
   /** Of transfers that are done. */
   bytes: number;
+  /** Those of them that were copied or streamed, not linked, moved or there already. */
+  movedBytes: number;
+  /** Transfers whose destination was identical already. */
+  unchanged: number;
   resumed: number;
   /** Bytes that resumed transfers did not send again. */
   resumedBytes: number;
@@ -24,6 +28,8 @@ export function startTally(): Tally {
     mkdirs: 0,
     removes: 0,
     bytes: 0,
+    movedBytes: 0,
+    unchanged: 0,
     resumed: 0,
     resumedBytes: 0,
     retried: 0,
@@ -41,6 +47,8 @@ export function countOutcome(tally: Tally, outcome: Outcome): void {
   else tally.transfers++;
   if (outcome.kind !== 'transfer' || outcome.status !== 'done') return;
   tally.bytes += outcome.bytes;
+  if (outcome.route === 'copy' || outcome.route === 'stream') tally.movedBytes += outcome.bytes;
+  if (outcome.route === 'none') tally.unchanged++;
   tally.verified[overallGrade(outcome)]++;
   if (outcome.resumedFrom > 0) {
     tally.resumed++;

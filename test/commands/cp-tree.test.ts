@@ -7,7 +7,7 @@ import type { Endpoint, Entry } from '../../src/protocol.ts';
 import type { Request } from '../../src/request.ts';
 
 /** Walks what a service says it has, to a local directory. */
-async function walk(entries: readonly Entry[]) {
+async function walk(entries: readonly Entry[], filter: Walk['filter'] = () => true) {
   const events: Event[] = [];
   const requests: Request[] = [];
   const endpoint = {
@@ -21,7 +21,7 @@ async function walk(entries: readonly Entry[]) {
     endpoints: { open: async () => endpoint, close: async () => undefined },
     emit: (event) => events.push(event),
     signal: new AbortController().signal,
-    filter: () => true,
+    filter,
     nextIndex: () => index++,
   };
   const target = {
@@ -55,6 +55,15 @@ describe('a listing that somebody else wrote', () => {
       expect(refused[0]?.failure?.message).toContain('is refused: it ');
     },
   );
+
+  test('P5 a directory that cannot be read is refused as an item of its own, unless it is excluded', async () => {
+    const sealed: Entry = { ...directory('sealed'), problem: 'list: permission denied' };
+    const { requests, refused } = await walk([file('a'), sealed, file('z')]);
+    expect(destinations(requests)).toEqual(['/nowhere/out/a', '/nowhere/out/z']);
+    expect(refused).toMatchObject([{ status: 'failed' }]);
+    expect(refused[0]?.failure?.message).toContain('`sealed` is refused: list: permission denied');
+    expect((await walk([sealed], (name) => name !== 'sealed')).refused).toEqual([]);
+  });
 
   test('L14 names keep every character, encoded for URLs and plain for this disk', async () => {
     const { requests } = await walk([file('a b/%2F?#é')]);

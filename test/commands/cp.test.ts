@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bridle, scratch } from './run-command.ts';
 
+const MAIN = new URL('../../dist/bridle.js', import.meta.url).pathname;
+
 /** A directory with the files and directories named: `a`, `d/` and so on, files holding their own name. */
 function tree(...names: string[]): string {
   const cwd = scratch();
@@ -90,6 +92,20 @@ describe('cp refuses', () => {
     expect(status).toBe(1);
     expect(stderr).toContain('s`: is a directory (use -r)');
     expect(below(join(cwd, 'd'))).toEqual(['a']);
+  });
+
+  test('an empty name, by what it is', async () => {
+    const cwd = tree('a');
+    for (const args of [
+      ['', 'b'],
+      ['a', ''],
+    ]) {
+      const { status, stderr } = await bridle(['cp', ...args], { cwd });
+      expect([status, stderr.split('\n')[0]]).toEqual([
+        2,
+        'bridle: expected a path or URL, got an empty argument',
+      ]);
+    }
   });
 
   test('several sources without a directory to go to', async () => {
@@ -214,13 +230,48 @@ describe('cp with options', () => {
   test('S6 the umask holds for new files, and no setuid bit is taken over', async () => {
     const cwd = tree('a');
     execFileSync('chmod', ['6755', join(cwd, 'a')]);
-    const main = new URL('../../dist/bridle.js', import.meta.url).pathname;
-    execFileSync('sh', ['-c', `umask 027 && exec '${process.execPath}' '${main}' cp -q a b`], { cwd });
+    execFileSync('sh', ['-c', `umask 027 && exec '${process.execPath}' '${MAIN}' cp -q a b`], { cwd });
     expect((lstatSync(join(cwd, 'b')).mode & 0o7777).toString(8)).toBe('750');
+  });
+
+  test('a directory that is private stays private, with the umask and, with -p, as it is', async () => {
+    const cwd = tree('s/x', 's/private/deep/x', 's/private/empty/', 's/shared/x', 's/sealed/x');
+    const modes = {
+      private: '700',
+      'private/deep': '750',
+      'private/empty': '711',
+      shared: '2777',
+      sealed: '555',
+    };
+    for (const [name, mode] of Object.entries(modes)) execFileSync('chmod', [mode, join(cwd, 's', name)]);
+    for (const [to, option] of [
+      ['d', '-qr'],
+      ['p/q', '-qrp'],
+    ]) {
+      execFileSync('sh', ['-c', `umask 022 && exec '${process.execPath}' '${MAIN}' cp ${option} s ${to}`], {
+        cwd,
+      });
+    }
+    const modeOf = (path: string) => (lstatSync(join(cwd, path)).mode & 0o7777).toString(8);
+    const names = Object.keys(modes);
+    expect(names.map((name) => modeOf(`d/${name}`))).toEqual(['700', '750', '711', '755', '755']);
+    expect(names.map((name) => modeOf(`p/q/${name}`))).toEqual(['700', '750', '711', '777', '755']);
+    expect([modeOf('d'), modeOf('p'), modeOf('p/q')]).toEqual(['755', '755', '755']);
+    expect(below(join(cwd, 'd'))).toEqual(below(join(cwd, 's')));
+  });
+
+  test('a directory that was there keeps its permissions', async () => {
+    const cwd = tree('s/private/x', 'd/s/private/');
+    execFileSync('chmod', ['700', join(cwd, 's/private')]);
+    execFileSync('chmod', ['750', join(cwd, 'd/s/private')]);
+    await bridle(['cp', '-r', 's', 'd'], { cwd });
+    expect(lstatSync(join(cwd, 'd/s/private')).mode & 0o777).toBe(0o750);
+    expect(existsSync(join(cwd, 'd/s/private/x'))).toBe(true);
   });
 
   test('--dry-run prints pairs and routes, and touches nothing', async () => {
     const cwd = tree('s/x', 's/y');
+    execFileSync('chmod', ['700', join(cwd, 's')]);
     const { status, stdout } = await bridle(['cp', '-r', '--dry-run', 's', 'd'], { cwd });
     expect(status).toBe(0);
     expect(stdout).toContain(`file://${cwd}/s/x -> file://${cwd}/d/x\n  copy, both ends`);

@@ -42,6 +42,11 @@ describe('help', () => {
     expect(three).toEqual(one);
   });
 
+  test('of no command leads to the list of them', async () => {
+    const { status, stderr } = await bridle(['help', 'nope'], { cwd: scratch() });
+    expect([status, stderr]).toEqual([2, 'bridle: no such command: `nope`\nhint: bridle --help\n']);
+  });
+
   test('is what bridle says without a command', async () => {
     expect(await bridle([], { cwd: scratch() })).toMatchObject({ status: 0, stdout: overview(), stderr: '' });
   });

@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { bridle, type CallOptions, entry, scratch } from './run-command.ts';
+
+const TLS = fileURLToPath(new URL('../../fixtures/tls/', import.meta.url));
 
 /** Runs the drop-in with the list on standard input. */
 function dropIn(cwd: string, list: unknown, options: { args?: string[]; env?: CallOptions['env'] } = {}) {
@@ -177,20 +181,23 @@ describe('its records', () => {
     expect(existsSync(join(cwd, 'a'))).toBe(false);
   });
 
-  test('a report of each attempt to the monitoring endpoint', async () => {
+  test.each(['http', 'https'])('a report of each attempt to the monitoring endpoint, %s', async (scheme) => {
     const cwd = scratch();
     writeFileSync(join(cwd, 'a'), 'a');
     const posts: { auth: string | undefined; body: string }[] = [];
-    const endpoint = createServer(async (request, response) => {
+    const answer: RequestListener = async (request, response) => {
       let body = '';
       for await (const chunk of request) body += chunk;
       posts.push({ auth: request.headers.authorization, body });
       response.end();
-    });
+    };
+    const keys = { key: readFileSync(join(TLS, 'server.key')), cert: readFileSync(join(TLS, 'server.pem')) };
+    const endpoint = scheme === 'http' ? createServer(answer) : createSecureServer(keys, answer);
     await new Promise<void>((resolve) => endpoint.listen(0, '127.0.0.1', resolve));
     const { port } = endpoint.address() as AddressInfo;
     const env = {
-      KICKSTART_MON_ENDPOINT_URL: `http://127.0.0.1:${port}/`,
+      SSL_CERT_FILE: join(TLS, 'ca.pem'),
+      KICKSTART_MON_ENDPOINT_URL: `${scheme}://127.0.0.1:${port}/`,
       KICKSTART_MON_ENDPOINT_CREDENTIALS: 'user:MARK-password',
       PEGASUS_WF_UUID: 'wf',
       PEGASUS_DAG_JOB_ID: 'job',

@@ -1,6 +1,16 @@
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../../fixtures/misbehaving/server.ts';
 import { bridle, entry, scratch } from './run-command.ts';
@@ -160,6 +170,25 @@ describe('bridle transfer', () => {
     expect(status).toBe(1);
     expect(stderr).toContain('writing `no/report`');
     expect(existsSync(join(cwd, 'b'))).toBe(false);
+  });
+
+  test('a report goes through links and into a FIFO, and puts no file in their place', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'a'), 'a');
+    writeFileSync(join(cwd, 'old'), 'old');
+    symlinkSync('old', join(cwd, 'link'));
+    execFileSync('mkfifo', [join(cwd, 'fifo')]);
+    const reading = promisify(execFile)('cat', [join(cwd, 'fifo')]);
+    const list = [entry(`${cwd}/a`, `${cwd}/b`)];
+    for (const report of ['fifo', 'link']) {
+      expect(await transfer(cwd, list, '--report', report)).toMatchObject({ status: 0 });
+    }
+    for (const text of [(await reading).stdout, readFileSync(join(cwd, 'old'), 'utf8')]) {
+      expect(JSON.parse(text).outcomes).toMatchObject([{ status: 'done' }]);
+    }
+    expect(lstatSync(join(cwd, 'fifo')).isFIFO()).toBe(true);
+    expect(lstatSync(join(cwd, 'link')).isSymbolicLink()).toBe(true);
+    expect(readdirSync(cwd).sort()).toEqual(['a', 'b', 'fifo', 'link', 'old']);
   });
 
   test('--bwlimit, --checksum, --verify-written and --memory reach the engine', async () => {

@@ -16,6 +16,7 @@ import {
   newPartial,
   partialFolder,
   partialFolderName,
+  releasePartial,
 } from '../../src/local/partials.ts';
 import { publish, writeStaged } from '../../src/local/sink.ts';
 import { writerId, writerLives } from '../../src/local/writer.ts';
@@ -166,6 +167,19 @@ describe('partials', () => {
     await dropPartial(place, partial);
     await closeFolders();
     expect(fs.existsSync(place.folder)).toBe(false);
+  });
+
+  test('P9 a folder that still holds the journal of a file just published goes with the next call', async () => {
+    const directory = scratch();
+    const place = await partialFolder(directory);
+    const partial = newPartial(place, KEY);
+    fs.writeFileSync(`${partial}.journal`, 'journal');
+    releasePartial(partial);
+    await closeFolders();
+    const closing = closeFolders();
+    fs.rmSync(`${partial}.journal`);
+    await Promise.all([closing, closeFolders()]);
+    expect(leftBehind(directory)).toEqual([]);
   });
 
   test('P9 a folder that is opened while others are being closed is closed by the next call', async () => {

@@ -92,6 +92,30 @@ test('P2 a source of unknown size that gives another count than asked for is nev
   expect(to.done.abort).toHaveBeenCalledTimes(1);
 });
 
+test.each([
+  ['that was asked last', 'changed', ['confirm']],
+  ['that was asked last, behind its body', 'unavailable', ['trailer']],
+] as const)('P1 a read that went on is believed by the answer %s', async (_, code, [asked]) => {
+  const half = CONTENT.length / 2;
+  const refuse = async () => {
+    throw new TransferError(code, 'the sender says so');
+  };
+  const part = (start: number): Source => ({
+    ...memory().source(),
+    version: 'one',
+    bytes: (async function* () {
+      yield CONTENT.subarray(start, start + half);
+      if (start === 0) throw new TransferError('unavailable', 'broke off');
+    })(),
+    ...(start === 0 ? {} : { [asked]: refuse }),
+  });
+  const from = memory({ read: async (_path, { range }) => part(range?.start ?? 0) });
+  const to = memory();
+  await expect(stream(callOf(from.endpoint, to.endpoint))).rejects.toMatchObject({ code });
+  expect(to.stored()).toBe(String(CONTENT));
+  expect(to.done.commit).not.toHaveBeenCalled();
+});
+
 test('a commit that fails is not aborted: exactly one of the two is called', async () => {
   const to = memory();
   const write: Endpoint['write'] = async (path, bytes, call) => ({

@@ -176,7 +176,7 @@ describe('the breaker', () => {
   });
 
   test('a host is given up after three failed probes, not by what was under way when it opened', async () => {
-    const { fail, enter, report, hasGivenUp } = breaker();
+    const { fail, enter, report, hasGivenUp, events } = breaker();
     fail(10);
     for (let probe = 1; probe <= 3; probe += 1) {
       expect(hasGivenUp(['a'])).toBe(false);
@@ -186,6 +186,7 @@ describe('the breaker', () => {
       report(['a'], down, probed);
     }
     expect(hasGivenUp(['a'])).toBe(true);
+    expect(events.slice(1)).toEqual([{ type: 'host-given-up', host: 'a' }]);
     await expect(enter(['a'], never)).rejects.toMatchObject({ code: 'unavailable' });
   });
 

@@ -116,7 +116,7 @@ test('L13 many directories in one process do not take each other’s folders awa
   expect(leftBehind(directory)).toEqual([]);
 });
 
-test('L9 200 files with 64 descriptors: nothing fails for good', async () => {
+test('L9 200 files with 64 descriptors: no more run at a time than can have them', async () => {
   const directory = scratch();
   const entries = Array.from({ length: 200 }, (_, index) => {
     const path = join(directory, `from-${index}`);
@@ -131,13 +131,15 @@ test('L9 200 files with 64 descriptors: nothing fails for good', async () => {
   });
   const list = join(directory, 'list.json');
   fs.writeFileSync(list, JSON.stringify(entries));
-  const line = 'ulimit -n 64; exec "$0" transfer --file "$1" --threads 64 --quiet';
-  const child = spawn('/bin/sh', ['-c', line, BRIDLE, list], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const report = join(directory, 'report.json');
+  const line = 'ulimit -n 64; exec "$0" transfer --file "$1" --report "$2" --threads 64 --quiet';
+  const child = spawn('/bin/sh', ['-c', line, BRIDLE, list, report], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stdout.on('data', (text) => (said += text));
   child.stderr.on('data', (text) => (said += text));
   const [status] = await once(child, 'exit');
   expect(`${said}exit ${status}`).toContain('exit 0');
+  expect(JSON.parse(fs.readFileSync(report, 'utf8')).summary).toMatchObject({ transfers: 200, retried: 0 });
   expect(fs.readdirSync(join(directory, 'to'))).toHaveLength(200);
   expect(leftBehind(directory)).toEqual([]);
 });

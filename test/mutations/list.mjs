@@ -35,13 +35,13 @@ export const MUTATIONS = {
   },
   'the sender is not asked after the last byte': {
     file: 'src/proof.ts',
-    from: 'await last.confirm?.();',
+    from: 'if (last.confirm) await last.confirm();',
     to: '',
     test: [LOCAL, 'L5 a streamed source that is rewritten'],
   },
   'trailers are not read': {
     file: 'src/proof.ts',
-    from: '(await last.trailer?.()) ?? []',
+    from: 'last.trailer ? await last.trailer() : []',
     to: '[]',
     test: [READ, 'F29 a trailer that reports failure'],
   },
@@ -49,7 +49,7 @@ export const MUTATIONS = {
     file: 'src/stream.ts',
     from: 'opened.last = rest;',
     to: '',
-    test: [READ, 'F1 a body that ends early'],
+    test: ['test/core/stream.test.ts', 'P1 a read that went on'],
   },
   'wrong content is kept for a resume': {
     file: 'src/stream.ts',
@@ -142,6 +142,12 @@ export const MUTATIONS = {
     from: '(stat.mode & 0o022) !== 0',
     to: 'false',
     test: [LOCAL, 'S3 one that everybody may write to'],
+  },
+  'a folder that was found in use is forgotten': {
+    file: 'src/local/partials.ts',
+    from: 'if (IN_USE.has(errnoOf(error))) used.add(folder);',
+    to: 'void error;',
+    test: [PARTIALS, 'P9 a folder that still holds the journal'],
   },
   'partials of live writers are taken over': {
     file: 'src/local/writer.ts',

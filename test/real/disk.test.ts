@@ -118,11 +118,15 @@ test('a file is moved between file systems by copy, and the source goes last', a
   const from = join(mountTmpfs('1m'), 'from');
   const to = join(scratch(), 'to');
   fs.writeFileSync(from, 'moved');
+  fs.chmodSync(from, 0o640);
+  fs.utimesSync(from, 1_000_000_000, 1_000_000_000);
+  fs.writeFileSync(to, 'old');
   const request = transferOf(from, to);
   const destinations = [{ location: { scheme: 'moveto', authority: '', path: to, site: 'local' } }];
   const { outcome } = await runAll([{ ...request, destinations }]);
   expect(outcome).toMatchObject({ status: 'done', route: 'move' });
   expect(fs.readFileSync(to, 'utf8')).toBe('moved');
+  expect(fs.statSync(to)).toMatchObject({ mode: 0o100640, mtimeMs: 1_000_000_000_000 });
   expect(fs.existsSync(from)).toBe(false);
 });
 

@@ -157,6 +157,7 @@ describe('the JSON report', () => {
         "summary": {
           "bytes": 14,
           "mkdirs": 0,
+          "movedBytes": 14,
           "removes": 0,
           "resumed": 1,
           "resumedBytes": 4,
@@ -170,6 +171,7 @@ describe('the JSON report', () => {
             "unsupported": 0,
           },
           "transfers": 2,
+          "unchanged": 0,
           "verified": {
             "end-to-end": 1,
             "none": 0,

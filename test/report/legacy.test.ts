@@ -179,6 +179,8 @@ describe('the log of the drop-in', () => {
     const events: Event[] = [
       { type: 'warning', key: 'k', message: 'mode of key changed' },
       { type: 'breaker-opened', host: 'https://d.example', failures: 9, of: 10 },
+      { type: 'host-given-up', host: 'https://d.example' },
+      { type: 'host-given-up', host: 'https://e.example' },
       { type: 'resumed', index: 0, from: 7, why: 'the source is the same' },
       { type: 'started-over', index: 0, why: 'the source changed' },
       {
@@ -189,6 +191,7 @@ describe('the log of the drop-in', () => {
     expect(said(events)).toEqual([
       'WARNING:  mode of key changed',
       'WARNING:  9 of the last 10 tries at https://d.example failed, pausing it',
+      'ERROR:  Too many failures to continue trying - exiting early',
       'INFO:  Resuming at byte 7: the source is the same',
       'INFO:  Starting over: the source changed',
       'WARNING:  Skipped remove file:///out/a: b failed',

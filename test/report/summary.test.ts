@@ -97,6 +97,27 @@ describe('the summary', () => {
     expect(text.split('\n')).toHaveLength(4);
   });
 
+  test('what was identical already is counted apart, and no rate is made of it', () => {
+    const there = outcome({ route: 'none', bytes: 1024 ** 3 });
+    expect(told([ended(there), ended(outcome({ bytes: 1024 ** 2 })), END])).toBe(
+      '1 identical already, left alone\n' +
+        '2 files, 1.0 GiB in 12.0 s (85.3 KiB/s): 2 done; verified: 2 end-to-end\n',
+    );
+    expect(told([ended(there), END])).toContain('1 file, 1.0 GiB in 12.0 s: 1 done');
+  });
+
+  test('a host that is paused, and one that is given up, is told at once', () => {
+    const host = 'https://d.example';
+    const events: Event[] = [
+      { type: 'breaker-opened', host, failures: 9, of: 10 },
+      { type: 'host-given-up', host },
+    ];
+    expect(told(events).split('\n').slice(0, 2)).toEqual([
+      'warning: https://d.example: 9 of the last 10 tries failed; waiting, and trying one at a time',
+      'warning: https://d.example: given up for this run',
+    ]);
+  });
+
   test('warnings come at once', () => {
     expect(told([{ type: 'warning', key: 'k', message: 'TLS is not verified' }])).toMatch(
       /^warning: TLS is not verified\n/,
