@@ -192,6 +192,8 @@ export interface Secrets {
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
 export interface Context {
   readonly http: HttpClient;
+  /** Differs where the secrets may differ, for `service`. Holds none itself. */
+  readonly identity?: string;
   secrets(again?: boolean): Promise<Secrets>;
 }
 
@@ -212,6 +214,8 @@ export interface HttpRequest {
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
   readonly fresh?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
+  /** User name and password go only to a server that asked for them, and in the way it asked. */
+  readonly asksFirst?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
