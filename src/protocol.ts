@@ -187,6 +187,17 @@ export interface Secrets {
   readonly query?: string;
   /** False when the section says `verify = false`. */
   readonly verifyTls?: boolean;
+  /** Shown to servers that ask for one in the TLS handshake. */
+  readonly certificate?: ClientCertificate;
+}
+
+export interface ClientCertificate {
+  /** Equal for the same certificate, different for another. */
+  readonly id: number;
+  /** PEM, its own first, then those above it. */
+  readonly chain: string;
+  /** PEM. */
+  readonly key: string;
 }
 
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */

@@ -5,7 +5,7 @@ import { lazyHttp } from '../lazy-http.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
 import type { STAT_OPTIONS } from './options.ts';
-import { readAuthorities } from './trust.ts';
+import { readAuthorities, readMoreAuthorities } from './trust.ts';
 import { VERSION } from './version.ts';
 
 /** What a command says about the services that it talks to. */
@@ -35,6 +35,7 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
         version: VERSION,
         connectionsPerOrigin: tools.connections,
         ca,
+        moreCa: () => readMoreAuthorities(tools.env),
         proxyEnv: tools.env,
         verifyTls,
         warn: tools.warn,

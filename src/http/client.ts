@@ -37,6 +37,8 @@ export interface HttpClientOptions {
   readonly connectionsPerOrigin: number;
   /** PEM texts of certificate authorities trusted beside the built-in ones. */
   readonly ca?: readonly string[];
+  /** More of them, asked for when a certificate is of none of the others. */
+  readonly moreCa?: () => readonly string[];
   /** Variables that name proxies. */
   readonly proxyEnv: ProxyEnv;
   readonly timeouts?: Partial<Timeouts>;
@@ -70,7 +72,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     options.warn(key, message);
   };
   const userAgent = options.userAgent ?? `bridle/${options.version}`;
-  const connecting = { tls: createTlsState(options.ca), timeout: timeouts.connect, userAgent };
+  const connecting = {
+    tls: createTlsState(options.ca, options.moreCa),
+    timeout: timeouts.connect,
+    userAgent,
+  };
   const watchdog = createWatchdog(timeouts, (now) => pools.sweep(now));
   const pools = createPools({
     connectionsPerOrigin: options.connectionsPerOrigin,
@@ -147,7 +153,13 @@ function sendOnce(core: Core, journey: Journey): Promise<HttpResponse> {
     );
   }
   const proxy = request.fresh ? undefined : core.chooseProxy(target.origin);
-  const route: Route = { origin: target.origin, verifyTls, ...(proxy ? { proxy } : {}) };
+  const certificate = journey.hasLeft || !target.origin.secure ? undefined : secrets?.certificate;
+  const route: Route = {
+    origin: target.origin,
+    verifyTls,
+    ...(proxy ? { proxy } : {}),
+    ...(certificate ? { certificate } : {}),
+  };
   const isForwarded = proxy !== undefined && !target.origin.secure;
   const login = loginOf(journey);
   const message: Message = {
