@@ -38,10 +38,8 @@ export async function* readMultistatus(body: Bytes, doing: string): AsyncGenerat
     if (!root) {
       const found = ROOT.exec(text);
       refuseDoctype(found ? text.slice(0, found.index) : text, doing);
-      if (!found) {
-        if (text.length > MAX_PROLOG) throw malformed(doing, 'it is no multistatus');
-        continue;
-      }
+      if ((found?.index ?? text.length) > MAX_PROLOG) throw malformed(doing, 'it is no multistatus');
+      if (!found) continue;
       if (found[0].endsWith('/>')) return;
       root = { open: found[0], close: `</${found[1]}>` };
       text = text.slice(found.index + found[0].length);

@@ -25,7 +25,10 @@ export function parentPath(path: string): string {
 export function plainPath(path: string): string {
   return memberPath(path)
     .split('/')
-    .map((part) => encodeURIComponent(decode(part) ?? part))
+    .map((part) => {
+      const name = decode(part);
+      return name === undefined ? part : encodeURIComponent(name);
+    })
     .join('/');
 }
 
