@@ -31,15 +31,16 @@ export async function publish(
     let response = await sendMove(service, publication, 'F', signal);
     if (response.status === 412) {
       await response.discard();
-      if ((await typeOf(service, to, signal)) === 'directory') throw isDirectory(doing);
+      await refuseDirectory(service, to, doing, signal);
       response = await sendMove(service, publication, 'T', signal);
     }
     if (isDone(response)) return await response.discard();
     if (response.status === 207) throw await partialFailure(response, doing);
-    if (response.status === 404 && publication.mayBeDone && (await isThere(service, publication, signal))) {
-      return await response.discard();
-    }
-    throw await refusal(response, response.status === 404 ? `${doing}: \`${from}\`` : doing);
+    const refused = await refusal(response, response.status === 404 ? `${doing}: \`${from}\`` : doing);
+    if (response.status === 404) {
+      if (publication.mayBeDone && (await isThere(service, publication, signal))) return;
+    } else if (!refused.transient) await refuseDirectory(service, to, doing, signal);
+    throw refused;
   } catch (error) {
     publication.mayBeDone = true;
     throw error;
@@ -63,6 +64,16 @@ async function sendMove(
   if (response.status !== 409 || !(await madeParent(service, to, signal))) return response;
   await response.discard();
   return ask(service, request);
+}
+
+/** Servers refuse a directory's place with various statuses. */
+async function refuseDirectory(
+  service: DavService,
+  to: string,
+  doing: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await typeOf(service, to, signal)) === 'directory') throw isDirectory(doing);
 }
 
 async function isThere(

@@ -65,7 +65,7 @@ describe('an upload', () => {
       expect([...files.keys()]).toEqual([expect.stringMatching(PARTIAL)]);
       expect(await staged.commit(never)).toMatchObject({ size: content.length });
       expect([...files.keys()]).toEqual(['/d/f']);
-    expect(files.get('/d/f')?.equals(content)).toBe(true);
+      expect(files.get('/d/f')?.equals(content)).toBe(true);
       expect(asked.at(-1)).toMatch(/^MOVE/);
     },
   );
