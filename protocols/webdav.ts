@@ -13,12 +13,12 @@ import type { Context, Endpoint } from '../src/protocol.ts';
  * when they are whole. `dav` and `webdav` are http, `davs` and `webdavs` https.
  */
 export function open(location: Location, context: Context): Endpoint {
-  const isSecure = location.scheme.endsWith('s');
+  const isEncrypted = location.scheme.endsWith('s');
   const service: DavService = {
-    origin: `${isSecure ? 'https' : 'http'}://${location.authority}`,
+    origin: `${isEncrypted ? 'https' : 'http'}://${location.authority}`,
     http: context.http,
     secrets: (again) => context.secrets(again),
-    asksFirst: !isSecure,
+    isEncrypted,
     known: new Set(),
   };
   return {

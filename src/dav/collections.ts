@@ -55,10 +55,23 @@ export async function ensureParent(service: DavService, path: string, signal: Ab
   else await makeCollection(service, parent, signal);
 }
 
-/** True when the parent was missing and has been made: what was refused may be tried again. */
-export async function madeParent(service: DavService, path: string, signal: AbortSignal): Promise<boolean> {
+/**
+ * True when a refusal with this status was for want of the directory that `path` lies in, which is there now: what was
+ * refused may be tried again, once. 409 by the standard (RFC 4918 §9.7.1, §9.8.5), 404 and 500 in practice (nginx).
+ */
+export async function hasParentNow(
+  service: DavService,
+  path: string,
+  status: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (status !== 409 && status !== 404 && status !== 500) return false;
   const parent = parentPath(path);
-  if (parent === '/' || (await typeOf(service, parent, signal)) !== undefined) return false;
+  if (parent === '/') return false;
+  service.known.clear();
+  const type = await typeOf(service, parent, signal);
+  // Another upload may have made it between our request and this look. A 500 has other reasons, too.
+  if (type !== undefined) return type === 'directory' && status !== 500;
   await makeCollection(service, parent, signal);
   return true;
 }

@@ -1,6 +1,6 @@
 import { TransferError } from '../errors.ts';
 import type { CopyCall, HttpResponse, Staged } from '../protocol.ts';
-import { madeParent, partialFailure } from './collections.ts';
+import { hasParentNow, partialFailure } from './collections.ts';
 import { memberPath } from './paths.ts';
 import { statResource } from './propfind.ts';
 import { isDirectory, publish } from './publish.ts';
@@ -51,9 +51,7 @@ async function sendCopy(
     signal,
   };
   const response = await ask(service, request);
-  // 404 is also what some servers say when it is the directory that is missing; the source was there a moment ago.
-  if (response.status !== 409 && response.status !== 404 && response.status !== 500) return response;
-  if (!(await madeParent(service, partial, signal))) return response;
+  if (!(await hasParentNow(service, partial, response.status, signal))) return response;
   await response.discard();
   return ask(service, request);
 }

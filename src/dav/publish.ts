@@ -1,6 +1,6 @@
 import { TransferError } from '../errors.ts';
 import type { HttpResponse } from '../protocol.ts';
-import { madeParent, partialFailure } from './collections.ts';
+import { hasParentNow, partialFailure } from './collections.ts';
 import { memberPath } from './paths.ts';
 import { statResource, typeOf } from './propfind.ts';
 import { ask, type DavService, isDone, refusal } from './service.ts';
@@ -61,7 +61,8 @@ async function sendMove(
     signal,
   };
   const response = await ask(service, request);
-  if (response.status !== 409 || !(await madeParent(service, to, signal))) return response;
+  // 404 is about the partial, not about where it is to go.
+  if (response.status === 404 || !(await hasParentNow(service, to, response.status, signal))) return response;
   await response.discard();
   return ask(service, request);
 }

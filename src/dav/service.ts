@@ -8,8 +8,8 @@ export interface DavService {
   readonly origin: string;
   readonly http: HttpClient;
   readonly secrets: (again?: boolean) => Promise<Secrets>;
-  /** Names a password only to a server that asks for one, in the way it asks. */
-  readonly asksFirst: boolean;
+  /** TLS. Without it a password goes only to a server that asks for one, and no request through a proxy, which may keep what we are about to change. */
+  readonly isEncrypted: boolean;
   /** Collections that were seen to exist, decoded, without a slash at their end. */
   readonly known: Set<string>;
 }
@@ -27,11 +27,13 @@ export interface DavRequest {
 
 /** The server's answer, whatever its status. */
 export function ask(service: DavService, { path, ...request }: DavRequest): Promise<HttpResponse> {
-  return service.http.send({
+  const { origin, http, secrets, isEncrypted } = service;
+  return http.send({
     ...request,
-    url: service.origin + path,
-    secrets: service.secrets,
-    asksFirst: service.asksFirst,
+    url: origin + path,
+    secrets,
+    asksFirst: !isEncrypted,
+    fresh: request.fresh || !isEncrypted,
   });
 }
 

@@ -1,14 +1,11 @@
 import { TransferError } from '../errors.ts';
 import { declaredDigests } from '../http/digest-fields.ts';
 import type { Bytes, Digest, HttpResponse, Staged, Stat, WriteCall } from '../protocol.ts';
-import { ensureParent, madeParent } from './collections.ts';
+import { ensureParent, hasParentNow } from './collections.ts';
 import { headStat, statResource } from './propfind.ts';
 import { ask, type DavService, isDone, refusal } from './service.ts';
 import { dropStaged, requireFilePath, stagedFile, stagingPath } from './staged.ts';
 import { type Upload, uploadOf } from './upload.ts';
-
-/** Answers to a PUT whose directory is missing: 409 by RFC 4918 §9.7.1, 404 and 500 in practice (nginx). */
-const MISSING_PARENT: ReadonlySet<number> = new Set([404, 409, 500]);
 
 /**
  * Stores the bytes under a name of ours beside the destination, counts them there, and leaves the MOVE to commit. A
@@ -49,9 +46,8 @@ async function put(service: DavService, partial: string, upload: Upload, how: Pu
   if (!upload.isHeld) await ensureParent(service, partial, signal);
   const request = { method: 'PUT', path: partial, headers: fieldsOf(call), size: upload.size, signal };
   let response = await ask(service, { ...request, body: upload.body() });
-  if (MISSING_PARENT.has(response.status) && (await madeParent(service, partial, signal))) {
+  if (await hasParentNow(service, partial, response.status, signal)) {
     await response.discard();
-    service.known.clear();
     if (!upload.isSendable()) {
       throw new TransferError('unavailable', `${doing}: its directory was missing and is made now`);
     }

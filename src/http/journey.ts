@@ -51,7 +51,7 @@ export function shownUrl(journey: Journey): string {
 /** Fresh credentials after a 401, once. Rejects with `unauthenticated` when there are none, or no way to ask again. */
 export async function refresh(journey: Journey, response: HttpResponse): Promise<void> {
   await response.discard();
-  const refused = statusError(response, journey.label);
+  const refused = unauthenticated(response, journey);
   const { secrets: stale, request } = journey;
   if (journey.hasLeft || journey.hasRefreshed || !stale || !request.secrets) throw refused;
   const secrets = await request.secrets(true);
@@ -61,6 +61,14 @@ export async function refresh(journey: Journey, response: HttpResponse): Promise
   journey.secrets = secrets;
   // Behind a redirect of the same origin the Location is complete by itself.
   if (!journey.visited) journey.target = withQuery(parseTarget(request.url), secrets.query);
+}
+
+function unauthenticated(response: HttpResponse, { label, target }: Journey): TransferError {
+  const { code, message } = statusError(response, label);
+  const section = `the section [${target.origin.hostHeader}] of the file that PEGASUS_CREDENTIALS names`;
+  return new TransferError(code, message, {
+    hint: `a login is taken from the URL, ${section}, netrc, BEARER_TOKEN or X509_USER_PROXY`,
+  });
 }
 
 /** The server asked for a login in a way that is known now. */

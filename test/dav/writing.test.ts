@@ -289,6 +289,32 @@ describe('an upload', () => {
     });
   });
 
+  test('that was refused for want of a directory, which another upload made meanwhile, is sent again', async () => {
+    let refused = 0;
+    const { files, script } = memory(({ method, answer }) => {
+      if (method !== 'PUT' || refused++ > 0) return false;
+      answer(409);
+      return true;
+    });
+    const { endpoint } = await scriptedDav(script);
+    for (const content of [small, large]) {
+      refused = 0;
+      await (await write(endpoint, content)).commit(never);
+      expect(files.get('/d/f')).toHaveLength(content.length);
+    }
+  });
+
+  test('P6 that is refused with 409 again and again is a failure at once', async () => {
+    const { script } = memory(({ method, answer }) => {
+      if (method !== 'PUT') return false;
+      answer(409);
+      return true;
+    });
+    const { endpoint, asked } = await scriptedDav(script);
+    await expect(write(endpoint, small)).rejects.toMatchObject({ code: 'unexpected' });
+    expect(asked.filter((line) => line.startsWith('PUT'))).toHaveLength(2);
+  });
+
   test('L4 never takes the place of a directory, which the server would delete with all its members', async () => {
     const { files, script } = memory(({ method, path, request, answer }, stored) => {
       if (method === 'MOVE' && request.headers.overwrite === 'F') answer(412);

@@ -59,3 +59,20 @@ test.each(['apache', 'nginx'])(
     expect(fs.readdirSync(server.dav)).toEqual([]);
   },
 );
+
+test.each(['apache', 'nginx'])(
+  '%s: many files at once into directories that nobody made are all there',
+  async (name) => {
+    const server = running.get(name) as RunningDav;
+    const cwd = scratch();
+    fs.mkdirSync(join(cwd, 'many'));
+    const names = Array.from({ length: 64 }, (_, index) => `f${index}`);
+    for (const each of names) fs.writeFileSync(join(cwd, 'many', each), each);
+    const to = `${server.http.replace('http', 'dav')}/open/${name}/not/yet`;
+    const { status, stderr } = await bridle(['cp', '-r', '--threads', '16', 'many', to], { cwd });
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    const there = join(server.dav, name, 'not/yet');
+    expect(fs.readdirSync(there).sort()).toEqual([...names].sort());
+    for (const each of names) expect(fs.readFileSync(join(there, each), 'utf8')).toBe(each);
+  },
+);
