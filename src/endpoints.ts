@@ -24,12 +24,14 @@ export function createEndpoints(tools: {
   readonly secretsFor: SecretsFor;
 }): Endpoints {
   const opened = new Map<string, Promise<Endpoint>>();
+  let ownSecrets = 0;
 
   async function openNew({ location, secret }: Place): Promise<Endpoint> {
     const protocol = await loadProtocol(location.scheme);
     if (!protocol) throw unsupported(location.scheme);
     return protocol.open(location, {
       http: tools.http,
+      identity: secret ? `${location.site} ${++ownSecrets}` : location.site,
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
     });
   }

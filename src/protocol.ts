@@ -194,11 +194,24 @@ export interface Secrets {
   readonly query?: string;
   /** False when the section says `verify = false`. */
   readonly verifyTls?: boolean;
+  /** Shown to servers that ask for one in the TLS handshake. */
+  readonly certificate?: ClientCertificate;
+}
+
+export interface ClientCertificate {
+  /** Equal for the same certificate, different for another. */
+  readonly id: number;
+  /** PEM, its own first, then those above it. */
+  readonly chain: string;
+  /** PEM. */
+  readonly key: string;
 }
 
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
 export interface Context {
   readonly http: HttpClient;
+  /** Differs where the secrets may differ, for `service`. Holds none itself. */
+  readonly identity?: string;
   secrets(again?: boolean): Promise<Secrets>;
 }
 
@@ -219,6 +232,8 @@ export interface HttpRequest {
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
   readonly fresh?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
+  /** User name and password go only to a server that asked for them, and in the way it asked. */
+  readonly asksFirst?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -8,6 +8,10 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   stdio: () => import('../protocols/stdio.ts'),
   http: () => import('../protocols/http.ts'),
   https: () => import('../protocols/http.ts'),
+  dav: () => import('../protocols/webdav.ts'),
+  davs: () => import('../protocols/webdav.ts'),
+  webdav: () => import('../protocols/webdav.ts'),
+  webdavs: () => import('../protocols/webdav.ts'),
 };
 
 /** Schemes that can be opened here. */

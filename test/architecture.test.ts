@@ -28,8 +28,16 @@ const RULES: readonly Rule[] = [
   { of: /^src\/list(\.ts|\/)/, may: [CONTRACT, REQUESTS, EXPECTED, below('src/list'), NODE] },
   {
     of: below('protocols'),
-    may: [CONTRACT, below('src/http'), below('src/local'), /^src\/integrity\/digests\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/http'),
+      below('src/local'),
+      below('src/dav'),
+      /^src\/integrity\/digests\.ts$/,
+      NODE,
+    ],
   },
+  { of: below('src/dav'), may: [CONTRACT, below('src/http'), below('src/dav'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
@@ -61,6 +69,7 @@ const RULES: readonly Rule[] = [
 /** Who may import a package; no package is for everyone. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
+  'fast-xml-parser': below('src/dav'),
   'hash-wasm': below('src/integrity'),
   'p-limit': /^(src|protocols)\//,
 };

@@ -22,7 +22,7 @@ export function missingServers() {
   const list = JSON.parse(readFileSync(LIST, 'utf8'));
   return Object.entries(list)
     .map(([name, entry]) => ({ name, ...entry }))
-    .filter(({ program }) => !hasProgram(program));
+    .filter(({ program, file }) => !hasProgram(program) || (file !== undefined && !existsSync(file)));
 }
 
 function hasProgram(program) {

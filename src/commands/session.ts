@@ -6,7 +6,7 @@ import type { HttpClient } from '../protocol.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
 import type { STAT_OPTIONS } from './options.ts';
-import { readAuthorities } from './trust.ts';
+import { readAuthorities, readMoreAuthorities } from './trust.ts';
 import { VERSION } from './version.ts';
 
 /** What a command says about the services that it talks to. */
@@ -43,6 +43,7 @@ export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient
       version: VERSION,
       connectionsPerOrigin: tools.connections,
       ca,
+      moreCa: () => readMoreAuthorities(tools.env),
       proxyEnv: tools.env,
       verifyTls,
       warn: tools.warn,

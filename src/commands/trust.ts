@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Environment } from '../request.ts';
@@ -24,6 +24,34 @@ export function readAuthorities(files: readonly string[], env: Environment): () 
   };
 }
 
+/** Where distributions keep the authorities that the system trusts: Debian, Red Hat, SUSE, Alpine. */
+const SYSTEM_BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Where grid software keeps its own (IGTF), unless `X509_CERT_DIR` says otherwise. */
+const GRID_DIRECTORY = '/etc/grid-security/certificates';
+
+/** What lies beside the authorities there: lists of revoked ones, policies. */
+const BESIDE = /\.(r\d+|signing_policy|namespaces|info|crl_url)$/;
+
+/**
+ * The authorities of the system and of the grid. They take longer to read than a handshake, and most servers have a
+ * certificate by one that Node knows: for when one has not.
+ */
+export function readMoreAuthorities(env: Environment, bundles: readonly string[] = SYSTEM_BUNDLES): string[] {
+  const bundle = bundles.find((path) => existsSync(path));
+  const directories = (env.X509_CERT_DIR || GRID_DIRECTORY).split(':');
+  const texts = [
+    ...(bundle === undefined ? [] : readCertificates(bundle, 'SSL_CERT_DIR')),
+    ...directories.flatMap(readDirectory),
+  ];
+  return [...new Set(texts)];
+}
+
 function readFile(path: string, option: string): readonly string[] {
   const certificates = readCertificates(path, option);
   if (certificates.length > 0) return certificates;
@@ -36,7 +64,8 @@ function readFile(path: string, option: string): readonly string[] {
 function readDirectory(directory: string): readonly string[] {
   if (directory === '') return [];
   try {
-    return readdirSync(directory).flatMap((name) => readCertificates(join(directory, name), 'SSL_CERT_DIR'));
+    const names = readdirSync(directory).filter((name) => !BESIDE.test(name));
+    return names.flatMap((name) => readCertificates(join(directory, name), 'SSL_CERT_DIR'));
   } catch {
     // OpenSSL passes over what it cannot read there, and distributions leave dangling links.
     return [];

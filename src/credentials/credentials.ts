@@ -6,6 +6,7 @@ import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAutho
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { type Origin, originOf } from './origin.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
+import { createCertificateLookup } from './x509.ts';
 
 export interface CredentialsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -43,6 +44,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   };
   const findSection = createSectionLookup({ env, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
+  const findCertificate = createCertificateLookup({ env, uid, now, warn });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
 
   /** Credentials that no URL and no section asked for. The entry for every host is a last resort. */
@@ -78,7 +80,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       found = combine(found, await findPassword(username, origin, again));
     }
     warnAbout(origin, found, section);
-    return found;
+    const x509 = origin.encrypted ? await findCertificate(location.site, again) : undefined;
+    return combine(found, x509 && { secrets: { certificate: x509.certificate }, sources: [x509.source] });
   }
 
   function warnAbout(origin: Origin, { secrets, sources }: Found, found: FoundSection | undefined): void {

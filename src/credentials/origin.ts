@@ -13,10 +13,21 @@ export interface Origin {
 }
 
 /** The schemes that secrets are looked up for; a new one starts with a row here. */
-const SCHEMES: Readonly<Record<string, { readonly port: number; readonly encrypted: boolean }>> = {
+const SCHEMES: Readonly<Record<string, KnownScheme>> = {
   http: { port: 80, encrypted: false },
   https: { port: 443, encrypted: true },
+  dav: { port: 80, encrypted: false, alike: ['webdav', 'http'] },
+  davs: { port: 443, encrypted: true, alike: ['webdavs', 'https'] },
+  webdav: { port: 80, encrypted: false, alike: ['dav', 'http'] },
+  webdavs: { port: 443, encrypted: true, alike: ['davs', 'https'] },
 };
+
+interface KnownScheme {
+  readonly port: number;
+  readonly encrypted: boolean;
+  /** Other names of the same service in the same way of speaking with it. */
+  readonly alike?: readonly string[];
+}
 
 const AUTHORITY = /^(.*?)(?::(\d+))?$/s;
 
@@ -46,5 +57,7 @@ export function sectionNames(origin: Origin): readonly string[] {
     const host = origin.authority.replace(/:\d+$/, '');
     authorities.push(origin.authority === host ? `${host}:${origin.port}` : host);
   }
-  return [...authorities.map((authority) => `${origin.scheme}://${authority}`), ...authorities];
+  const schemes = [origin.scheme, ...(SCHEMES[origin.scheme]?.alike ?? [])];
+  const whole = schemes.flatMap((scheme) => authorities.map((authority) => `${scheme}://${authority}`));
+  return [...whole, ...authorities];
 }

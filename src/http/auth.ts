@@ -15,6 +15,7 @@ export function credentialFields(secrets: Secrets): Record<string, string> {
 export function areSameSecrets(one: Secrets, other: Secrets): boolean {
   return (
     one.query === other.query &&
+    one.certificate?.id === other.certificate?.id &&
     JSON.stringify(credentialFields(one)) === JSON.stringify(credentialFields(other))
   );
 }

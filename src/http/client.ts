@@ -1,22 +1,21 @@
 import { setMaxListeners } from 'node:events';
-import { TransferError } from '../errors.ts';
-import type { Bytes, HttpClient, HttpRequest, HttpResponse, Secrets } from '../protocol.ts';
-import { areSameSecrets, credentialFields, withoutSecrets } from './auth.ts';
-import { type ConnectOptions, connect, type Route } from './connect.ts';
+import type { Bytes, HttpClient, HttpRequest, HttpResponse } from '../protocol.ts';
+import type { Route } from './connect.ts';
+import { connectWire } from './connect-wire.ts';
 import { createControl, isControl } from './control.ts';
 import { ask } from './exchange.ts';
 import { bytesOf, trailersOf } from './incoming.ts';
+import { askAgain, follow, type Journey, loginOf, refresh, shownUrl, withQuery } from './journey.ts';
+import { createLogins, type Logins } from './logins.ts';
 import type { Message } from './message.ts';
-import { isSendable, type Outgoing, prepareBody } from './outgoing.ts';
+import { prepareBody } from './outgoing.ts';
 import { createPools } from './pool.ts';
 import { createProxyChooser, type HttpProxy, type ProxyEnv } from './proxy.ts';
-import { ended, nextBuffer, received, receivedChunk } from './receive.ts';
-import { isRedirect, MAX_REDIRECTS, nextHop } from './redirect.ts';
-import { statusError } from './status.ts';
-import { formatTarget, type Origin, parseTarget, type Target } from './target.ts';
+import { isRedirect } from './redirect.ts';
+import { type Origin, parseTarget } from './target.ts';
 import { createTlsState } from './tls.ts';
 import { createWatchdog, type Timeouts } from './watchdog.ts';
-import { canceled, createWire, type Wire, type WireOwner } from './wire.ts';
+import { canceled } from './wire.ts';
 
 export type { HttpProxy, ProxyEnv } from './proxy.ts';
 export type { Timeouts } from './watchdog.ts';
@@ -38,6 +37,8 @@ export interface HttpClientOptions {
   readonly connectionsPerOrigin: number;
   /** PEM texts of certificate authorities trusted beside the built-in ones. */
   readonly ca?: readonly string[];
+  /** More of them, asked for when a certificate is of none of the others. */
+  readonly moreCa?: () => readonly string[];
   /** Variables that name proxies. */
   readonly proxyEnv: ProxyEnv;
   readonly timeouts?: Partial<Timeouts>;
@@ -54,6 +55,7 @@ interface Core {
   readonly chooseProxy: (origin: Origin) => HttpProxy | undefined;
   readonly pools: ReturnType<typeof createPools>;
   readonly control: ReturnType<typeof createControl>;
+  readonly logins: Logins;
   readonly warn: (key: string, message: string) => void;
 }
 
@@ -70,7 +72,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     options.warn(key, message);
   };
   const userAgent = options.userAgent ?? `bridle/${options.version}`;
-  const connecting = { tls: createTlsState(options.ca), timeout: timeouts.connect, userAgent };
+  const connecting = {
+    tls: createTlsState(options.ca, options.moreCa),
+    timeout: timeouts.connect,
+    userAgent,
+  };
   const watchdog = createWatchdog(timeouts, (now) => pools.sweep(now));
   const pools = createPools({
     connectionsPerOrigin: options.connectionsPerOrigin,
@@ -84,6 +90,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     chooseProxy: createProxyChooser(options.proxyEnv, warn),
     pools,
     control: createControl({ connections: options.connectionsPerOrigin, timeouts, connect: connecting }),
+    logins: createLogins(),
     warn,
   };
   return {
@@ -94,48 +101,6 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       await core.control.close();
     },
   };
-}
-
-async function connectWire(route: Route, owner: WireOwner, options: ConnectOptions): Promise<Wire> {
-  const isSecure = route.origin.secure || (route.proxy?.origin.secure ?? false);
-  const wire = createWire(owner, isSecure);
-  const { socket, isDirect, wasCut } = await connect(route, {
-    ...options,
-    onread: { buffer: () => nextBuffer(wire), callback: (count) => received(wire, count) },
-  });
-  if (!wire.reusable || socket.destroyed) {
-    socket.destroy();
-    const text = `\`${route.origin.hostHeader}\` does not wait for a request`;
-    throw new TransferError('unavailable', `${options.doing}: ${text}`);
-  }
-  wire.socket = socket;
-  wire.wasCut = wasCut;
-  socket.on('error', (error) => {
-    wire.failure = error;
-  });
-  socket.on('end', () => ended(wire));
-  socket.on('close', () => ended(wire));
-  if (!isDirect) {
-    socket.on('data', (chunk: Buffer) => {
-      if (!receivedChunk(wire, chunk)) socket.pause();
-    });
-  }
-  return wire;
-}
-
-/** How far a request has come on its way through redirects and refused credentials. */
-interface Journey {
-  readonly request: HttpRequest;
-  method: string;
-  target: Target;
-  headers: Readonly<Record<string, string>>;
-  secrets: Secrets | undefined;
-  /** The request left the origin that its credentials are for. They never come back. */
-  hasLeft: boolean;
-  hasRefreshed: boolean;
-  body: Outgoing | undefined;
-  label: string;
-  visited: Set<string> | undefined;
 }
 
 /** Signals that may have a listener for each of many requests at once: Node takes more than ten for a leak. */
@@ -158,21 +123,24 @@ async function send(core: Core, request: HttpRequest): Promise<HttpResponse> {
     secrets,
     hasLeft: false,
     hasRefreshed: false,
+    login: { answered: 0, shown: 'nothing' },
     body: request.body ? await prepareBody(request.body, request.size, label) : undefined,
     label,
     visited: undefined,
   };
   for (;;) {
     const response = await sendOnce(core, journey);
-    if (response.status === 401 && request.secrets) await refresh(journey, response);
-    else if (isRedirect(response.status, response.headers)) await follow(journey, response);
+    const asking = loginOf(journey);
+    const info = response.headers['authentication-info'];
+    if (asking && info !== undefined) core.logins.renew(asking, info);
+    if (response.status === 401 && request.secrets) {
+      const challenge = response.headers['www-authenticate'];
+      const isAnswerable = asking !== undefined && core.logins.learn(asking, journey.login, challenge);
+      if (isAnswerable) await askAgain(journey, response);
+      else await refresh(journey, response);
+    } else if (isRedirect(response.status, response.headers)) await follow(journey, response);
     else return response;
   }
-}
-
-function withQuery(target: Target, query: string | undefined): Target {
-  if (query === undefined) return target;
-  return { origin: target.origin, path: `${target.path}${target.path.includes('?') ? '&' : '?'}${query}` };
 }
 
 function sendOnce(core: Core, journey: Journey): Promise<HttpResponse> {
@@ -185,15 +153,21 @@ function sendOnce(core: Core, journey: Journey): Promise<HttpResponse> {
     );
   }
   const proxy = request.fresh ? undefined : core.chooseProxy(target.origin);
-  const route: Route = { origin: target.origin, verifyTls, ...(proxy ? { proxy } : {}) };
+  const certificate = journey.hasLeft || !target.origin.secure ? undefined : secrets?.certificate;
+  const route: Route = {
+    origin: target.origin,
+    verifyTls,
+    ...(proxy ? { proxy } : {}),
+    ...(certificate ? { certificate } : {}),
+  };
   const isForwarded = proxy !== undefined && !target.origin.secure;
+  const login = loginOf(journey);
   const message: Message = {
     method: journey.method,
     target,
     isAbsolute: isForwarded,
     userAgent: core.userAgent,
-    headers:
-      secrets && !journey.hasLeft ? { ...credentialFields(secrets), ...journey.headers } : journey.headers,
+    headers: login ? { ...core.logins.fields(login, journey.login), ...journey.headers } : journey.headers,
     proxyAuthorization: isForwarded ? proxy.authorization : undefined,
     fresh: request.fresh ?? false,
   };
@@ -240,54 +214,4 @@ async function sendControl(
 
 async function* only(chunk: Uint8Array): Bytes {
   if (chunk.length > 0) yield chunk;
-}
-
-/** The URL as asked for, or where redirects led, then without its query: it may grant access. */
-function shownUrl(journey: Journey): string {
-  return journey.visited ? formatTarget(journey.target, { withQuery: false }) : journey.request.url;
-}
-
-/** Fresh credentials after a 401, once. Rejects with `unauthenticated` when there are none, or no way to ask again. */
-async function refresh(journey: Journey, response: HttpResponse): Promise<void> {
-  await response.discard();
-  const refused = statusError(response, journey.label);
-  const { secrets: stale, request } = journey;
-  if (journey.hasLeft || journey.hasRefreshed || !stale || !request.secrets) throw refused;
-  const secrets = await request.secrets(true);
-  if (areSameSecrets(stale, secrets)) throw refused;
-  if (journey.body && !isSendable(journey.body)) {
-    throw new TransferError('unavailable', `${refused.message}; the body was on its way already`);
-  }
-  journey.hasRefreshed = true;
-  journey.secrets = secrets;
-  // Behind a redirect of the same origin the Location is complete by itself.
-  if (!journey.visited) journey.target = withQuery(parseTarget(request.url), secrets.query);
-}
-
-async function follow(journey: Journey, response: HttpResponse): Promise<void> {
-  await response.discard();
-  const { label, method, target } = journey;
-  const hop = nextHop(
-    target,
-    method,
-    { status: response.status, location: response.headers.location! },
-    label,
-  );
-  journey.visited ??= new Set([`${method} ${formatTarget(target, { withQuery: true })}`]);
-  const key = `${hop.method} ${formatTarget(hop.target, { withQuery: true })}`;
-  if (journey.visited.has(key)) throw new TransferError('unexpected', `${label}: redirected in a loop`);
-  if (journey.visited.size > MAX_REDIRECTS) {
-    throw new TransferError('unexpected', `${label}: more than ${MAX_REDIRECTS} redirects`);
-  }
-  journey.visited.add(key);
-  if (hop.method === method && journey.body && !isSendable(journey.body)) {
-    throw new TransferError('unavailable', `${label}: redirected after part of the body was sent`);
-  }
-  if (hop.method !== method) journey.body = undefined;
-  if (hop.target.origin.key !== target.origin.key && !journey.hasLeft) {
-    journey.hasLeft = true;
-    journey.headers = withoutSecrets(journey.headers);
-  }
-  journey.method = hop.method;
-  journey.target = hop.target;
 }

@@ -2,9 +2,18 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import type { ClientCertificate } from '../protocol.ts';
 import type { HttpProxy } from './proxy.ts';
 import type { Origin } from './target.ts';
-import { certificateError, rememberSession, type TlsState, tlsOptions } from './tls.ts';
+import {
+  certificateAlert,
+  certificateError,
+  isUnknownAuthority,
+  rememberSession,
+  type TlsState,
+  tlsOptions,
+  trustMore,
+} from './tls.ts';
 import { watchEnd } from './tls-end.ts';
 import { openTunnel } from './tunnel.ts';
 
@@ -13,6 +22,8 @@ export interface Route {
   readonly origin: Origin;
   readonly proxy?: HttpProxy;
   readonly verifyTls: boolean;
+  /** For https: what the origin, and it alone, is shown when it asks. */
+  readonly certificate?: ClientCertificate;
   /** For https: how the connection ends is looked at, see `tls-end.ts`. */
   readonly watchesEnd?: boolean;
 }
@@ -41,6 +52,25 @@ export interface Connected {
  * `permission-denied` for a refused certificate, `unavailable` for the rest.
  */
 export async function connect(route: Route, options: ConnectOptions): Promise<Connected> {
+  const trusted = options.tls.ca;
+  try {
+    return await connectInTime(route, options);
+  } catch (error) {
+    if (!isUnknownAuthority(error)) throw error;
+    // Another connection, refused at the same time, may have been the first to look for more.
+    if (options.tls.ca === trusted && !trustMore(options.tls)) throw error;
+    return connectInTime(route, options);
+  }
+}
+
+/** What tells the ways to an origin apart: connections along one must not serve another. */
+export function routeKey(route: Route): string {
+  const proxy = route.proxy ? `${route.proxy.origin.key} ${route.proxy.authorization ?? ''}` : '';
+  const certificate = route.certificate ? ` as ${route.certificate.id}` : '';
+  return `${route.origin.key} ${proxy}${route.verifyTls ? '' : ' unverified'}${certificate}${route.watchesEnd ? ' watched' : ''}`;
+}
+
+async function connectInTime(route: Route, options: ConnectOptions): Promise<Connected> {
   const { origin } = route;
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), options.timeout * 1000);
@@ -91,7 +121,12 @@ interface Hop {
 function open({ origin, route, options, signal, isLast, through }: Hop): Promise<Connected> {
   const isDirect = isLast && through === undefined && options.onread !== undefined;
   const onread = isDirect ? toNodeOnread(options.onread!) : undefined;
-  const session = { key: origin.key, verify: route.verifyTls };
+  const isProxy = origin === route.proxy?.origin;
+  const session = {
+    key: origin.key,
+    verify: route.verifyTls,
+    ...(route.certificate && !isProxy ? { certificate: route.certificate } : {}),
+  };
   const common = { port: origin.port, noDelay: true, keepAlive: true, ...(onread ? { onread } : {}) };
   const socket = origin.secure
     ? connectTls({
@@ -101,7 +136,6 @@ function open({ origin, route, options, signal, isLast, through }: Hop): Promise
       })
     : connectTcp({ ...common, host: origin.host, autoSelectFamily: true });
   if (origin.secure) socket.on('session', (data: Buffer) => rememberSession(options.tls, session, data));
-  const isProxy = origin === route.proxy?.origin;
   // There is never a moment without a listener: an error nobody listens for ends the process.
   socket.on('error', () => {});
   return new Promise((resolve, reject) => {
@@ -140,7 +174,9 @@ function closed(origin: Origin, doing: string): TransferError {
 }
 
 function connectError(error: Error, origin: Origin, isProxy: boolean, doing: string): TransferError {
-  const refused = certificateError(error, origin.hostHeader, doing);
+  const refused =
+    certificateError(error, origin.hostHeader, doing) ??
+    (isProxy ? undefined : certificateAlert(error, doing));
   if (refused) return refused;
   const where = `connecting to ${isProxy ? 'proxy ' : ''}\`${origin.hostHeader}\``;
   const known = toTransferError(error, `${doing}: ${where}`);

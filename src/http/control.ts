@@ -1,9 +1,10 @@
 import type { Dispatcher, Pool } from 'undici';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { Route } from './connect.ts';
-import { type ConnectOptions, connect } from './connect.ts';
+import { type ConnectOptions, connect, routeKey } from './connect.ts';
 import { MAX_HEAD_BYTES } from './head.ts';
 import { type Message, requestFields, requestTarget } from './message.ts';
+import { certificateAlert } from './tls.ts';
 import type { Timeouts } from './watchdog.ts';
 import { canceled } from './wire.ts';
 
@@ -46,8 +47,7 @@ export function createControl(options: ControlOptions): Control {
   const pools = new Map<string, Promise<Pool>>();
 
   function poolFor(route: Route, label: string): Promise<Pool> {
-    const proxy = route.proxy ? `${route.proxy.origin.key} ${route.proxy.authorization ?? ''}` : '';
-    const key = `${route.origin.key} ${proxy} ${route.verifyTls}`;
+    const key = routeKey(route);
     let pool = pools.get(key);
     if (!pool) {
       pool = createPool(route, options, label);
@@ -181,6 +181,8 @@ function controlError(error: Error, label: string): TransferError {
       cause: error,
     });
   }
+  const alert = certificateAlert(error, label);
+  if (alert) return alert;
   if (code.startsWith('HPE_')) {
     return new TransferError('unexpected', `${label}: the answer is not HTTP/1.1`, { cause: error });
   }

@@ -1,5 +1,5 @@
 import type { TransferError } from '../errors.ts';
-import type { Route } from './connect.ts';
+import { type Route, routeKey } from './connect.ts';
 import type { Watchdog } from './watchdog.ts';
 import { canceled, kill, type Wire, type WireOwner } from './wire.ts';
 
@@ -146,11 +146,6 @@ export function createPools(options: PoolsOptions): Pools {
       pools.clear();
     },
   };
-}
-
-function routeKey(route: Route): string {
-  const proxy = route.proxy ? `${route.proxy.origin.key} ${route.proxy.authorization ?? ''}` : '';
-  return `${route.origin.key} ${proxy}${route.verifyTls ? '' : ' unverified'}${route.watchesEnd ? ' watched' : ''}`;
 }
 
 function nextWaiter(pool: Pool): Waiter | undefined {

@@ -10,6 +10,7 @@ import {
   readTarget,
   type Verdict,
 } from './incoming.ts';
+import { certificateAlert } from './tls.ts';
 import { complete, drop, type Exchange, kill, resume, type Wire } from './wire.ts';
 
 /** Interim answers (1xx) before the real one; more is an attack or a loop. */
@@ -199,6 +200,8 @@ function endedInBody(wire: Wire, exchange: Exchange, body: Incoming): void {
 }
 
 function lost(wire: Wire, exchange: Exchange, where: string): TransferError {
+  const alert = certificateAlert(wire.failure, exchange.label);
+  if (alert) return alert;
   const reason = wire.failure ? toTransferError(wire.failure, exchange.label) : undefined;
   const code = reason && reason.code !== 'unexpected' ? reason.code : 'unavailable';
   return new TransferError(code, `${exchange.label}: connection closed ${where}`, { cause: wire.failure });

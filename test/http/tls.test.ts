@@ -30,6 +30,30 @@ describe('a certificate', () => {
     }
   });
 
+  test('of an authority that is read later is accepted, by all who were refused meanwhile', async () => {
+    const server = await answering('server');
+    let asked = 0;
+    const client = makeClient({
+      moreCa: () => {
+        asked++;
+        return ca;
+      },
+    });
+    const all = Array.from({ length: 4 }, async () =>
+      readAll(await client.send({ method: 'GET', url: server.url, signal: never })),
+    );
+    expect((await Promise.all(all)).map(String)).toEqual(['ok', 'ok', 'ok', 'ok']);
+    expect(asked).toBe(1);
+  });
+
+  test('S11 of an authority that is in no further list either is refused', async () => {
+    const server = await answering('server');
+    for (const moreCa of [() => [], () => [certificate('other.pem')]]) {
+      const sent = makeClient({ moreCa }).send({ method: 'GET', url: server.url, signal: never });
+      await expect(sent).rejects.toMatchObject({ code: 'permission-denied' });
+    }
+  });
+
   test.each(['GET', 'OPTIONS'])(
     'S11 of an unknown authority is refused for %s, with a way out',
     async (method) => {
