@@ -234,13 +234,13 @@ export const MUTATIONS = {
     test: [READ, 'F3 extra bytes'],
   },
   'a 206 may begin anywhere': {
-    file: 'protocols/http.ts',
+    file: 'src/http/source.ts',
     from: 'range.start !== start || ',
     to: '',
     test: [READ, 'F7 a 206 from another offset'],
   },
   'a 200 to a range is taken': {
-    file: 'protocols/http.ts',
+    file: 'src/http/source.ts',
     from: 'if (response.status === 200) {',
     to: 'if (false) {',
     test: [READ, 'F6 a 200 to a range'],
@@ -252,7 +252,7 @@ export const MUTATIONS = {
     test: [READ, 'F9 a weak validator'],
   },
   'credentials follow a redirect': {
-    file: 'src/http/client.ts',
+    file: 'src/http/journey.ts',
     from: '    journey.hasLeft = true;\n    journey.headers = withoutSecrets(journey.headers);',
     to: '',
     test: [SECRETS, 'F14 P10 a redirect to another origin'],
