@@ -213,6 +213,13 @@ export interface Secrets {
   readonly query?: string;
   /** False when the section says `verify = false`. */
   readonly verifyTls?: boolean;
+  /** What Google Cloud Storage is asked with besides `bearer`. */
+  readonly google?: {
+    /** Where the API answers instead of `https://storage.googleapis.com`: scheme, host and port. */
+    readonly endpoint?: string;
+    /** Owns the buckets that are made. */
+    readonly project?: string;
+  };
 }
 
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */

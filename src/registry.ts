@@ -8,6 +8,7 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   stdio: () => import('../protocols/stdio.ts'),
   http: () => import('../protocols/http.ts'),
   https: () => import('../protocols/http.ts'),
+  gs: () => import('../protocols/gs.ts'),
 };
 
 /** Schemes that can be opened here. */
