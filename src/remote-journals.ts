@@ -230,7 +230,7 @@ function isInUse(stem: string, writer: string, touched: number): boolean {
   return writer === writerId() ? held.has(stem) : writerLives(writer, touched, Date.now());
 }
 
-/** What lies in the folder by name without extension, the latest first. */
+/** What lies in the folder by name without extension: what has a journal before what has none, the latest first. */
 function stemsIn(folder: string) {
   const found = new Map<string, { writer: string; touched: number; hasJournal: boolean }>();
   for (const name of isPrivate(folder) ? fs.readdirSync(folder) : []) {
@@ -247,7 +247,7 @@ function stemsIn(folder: string) {
   }
   return [...found]
     .map(([stem, one]) => ({ ...one, stem, isInUse: isInUse(stem, one.writer, one.touched) }))
-    .sort((a, b) => b.touched - a.touched);
+    .sort((a, b) => Number(b.hasJournal) - Number(a.hasJournal) || b.touched - a.touched);
 }
 
 /** What a run left on a service, for those who clean up. */
@@ -261,7 +261,7 @@ export interface RemoteLeftover {
   readonly isInUse: boolean;
 }
 
-/** Everything that is written down of partials on services, the latest first. Changes nothing. */
+/** Everything that is written down of partials on services. Changes nothing. */
 export function listRemoteJournals(state: string): readonly RemoteLeftover[] {
   const folder = join(state, FOLDER);
   return stemsIn(folder).map(({ stem, touched, isInUse }) => ({
