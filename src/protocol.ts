@@ -244,6 +244,8 @@ export interface HttpRequest {
   readonly size?: number | undefined;
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
   readonly fresh?: boolean | undefined;
+  /** For services that would decode what they store gzipped (Google's) for clients that do not take it. Nothing is decoded here. */
+  readonly takesGzip?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
   readonly signal: AbortSignal;
 }

@@ -13,6 +13,7 @@ export interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: { readonly type: string; readonly parts: readonly Uint8Array[] };
   readonly fresh?: boolean | undefined;
+  readonly takesGzip?: boolean;
   readonly signal: AbortSignal;
   /** For messages. */
   readonly doing: string;
@@ -45,6 +46,7 @@ export function createApi(bucket: string, context: Context): Api {
         ...(body ? { body: partsOf(body.parts), size: sizeOf(body.parts) } : {}),
         secrets: secrets as (again?: boolean) => Promise<Secrets>,
         fresh,
+        takesGzip: ask.takesGzip,
         signal,
       });
     } catch (error) {

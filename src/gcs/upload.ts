@@ -120,15 +120,26 @@ async function finish(upload: Upload, digests: Digests, signal: AbortSignal): Pr
   const total = tail.start + tail.length;
   const hash = hashField(digests);
   try {
-    const object = await call.retry((inner) => send(upload, session, { total, hash, isLast: true }, inner));
-    if (object) return object;
+    const ended = await call.retry((inner) =>
+      send(upload, session, { total, hash, isLast: true }, inner).catch(unlessRefused),
+    );
+    if (ended instanceof TransferError) throw ended;
+    if (ended) return ended;
   } catch (error) {
-    // What was refused as a whole is of no use, and must not be asked about: that could end it.
-    const isWrong = error instanceof TransferError && error.code === 'digest-mismatch';
-    if (isWrong || !call.onPartial) await cancel(upload);
+    if (isRefused(error) || !call.onPartial) await cancel(upload);
     throw error;
   }
   throw new TransferError('unexpected', `${upload.doing}: the service keeps asking for more`);
+}
+
+/** What was refused as a whole is of no use, and must not be asked about again: that could end it. */
+function isRefused(error: unknown): error is TransferError {
+  return error instanceof TransferError && error.code === 'digest-mismatch';
+}
+
+function unlessRefused(error: unknown): TransferError {
+  if (isRefused(error)) return error;
+  throw error;
 }
 
 /** One try: goes on from what the service says that it has. Resolves with the object when that is made. */

@@ -196,6 +196,7 @@ function sendOnce(core: Core, journey: Journey): Promise<HttpResponse> {
       secrets && !journey.hasLeft ? { ...credentialFields(secrets), ...journey.headers } : journey.headers,
     proxyAuthorization: isForwarded ? proxy.authorization : undefined,
     fresh: request.fresh ?? false,
+    takesGzip: request.takesGzip,
   };
   return isControl(journey.method, journey.body !== undefined)
     ? sendControl(core, route, message, journey)
