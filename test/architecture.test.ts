@@ -28,8 +28,16 @@ const RULES: readonly Rule[] = [
   { of: /^src\/list(\.ts|\/)/, may: [CONTRACT, REQUESTS, EXPECTED, below('src/list'), NODE] },
   {
     of: below('protocols'),
-    may: [CONTRACT, below('src/http'), below('src/local'), /^src\/integrity\/digests\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/http'),
+      below('src/local'),
+      below('src/gcs'),
+      /^src\/integrity\/digests\.ts$/,
+      NODE,
+    ],
   },
+  { of: below('src/gcs'), may: [CONTRACT, below('src/http'), below('src/gcs'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
@@ -62,6 +70,7 @@ const RULES: readonly Rule[] = [
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
   'hash-wasm': below('src/integrity'),
+  'google-auth-library': below('src/credentials'),
   'p-limit': /^(src|protocols)\//,
 };
 
