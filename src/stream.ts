@@ -160,9 +160,12 @@ async function dropStaged(staged: Staged, keep: boolean): Promise<boolean> {
 
 async function dropPartial(call: StreamCall, record: WriteRecord): Promise<boolean> {
   const { endpoint, path } = call.to;
+  const handle = record.handle();
+  // Nothing was begun; what has the same key on a service may be another writer's.
+  if (!endpoint.isLocal && handle === undefined) return true;
   try {
     const { key, signal } = call;
-    const kept = await endpoint.partial?.(path, { key, signal, handle: record.handle() });
+    const kept = await endpoint.partial?.(path, { key, signal, handle });
     await kept?.release(false);
     return true;
   } catch {

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { type GcsEmulator, type GcsKnobs, startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
+import { open as openGs } from '../../protocols/gs.ts';
+import { createHttpClient } from '../../src/http/client.ts';
+import { parseUrl } from '../../src/location.ts';
 import type { Secrets } from '../../src/protocol.ts';
 import { listRemoteJournals } from '../../src/remote-journals.ts';
 import { afterwards, MIB, type RunMore, runAll, scratch, sha256, transferOf } from '../faults/scene.ts';
@@ -397,5 +400,72 @@ describe('within the service', () => {
     const { copy } = await both();
     const { outcome } = await copy('gs://other/copy', { faults: [{ match: 'rewriteTo', reset: 'after' }] });
     expect(outcome).toMatchObject({ status: 'done' });
+  });
+});
+
+describe('directories', () => {
+  const openAt = (origin: string, project?: string) => {
+    const http = createHttpClient({
+      version: 'test',
+      connectionsPerOrigin: 8,
+      proxyEnv: {},
+      warn: () => undefined,
+    });
+    afterwards(() => http.close());
+    const google = { endpoint: origin, ...(project === undefined ? {} : { project }) };
+    const open = (bucket: string) =>
+      openGs(parseUrl(`gs://${bucket}/`).location, { http, secrets: async () => ({ google }) });
+    return { open, call: { signal: new AbortController().signal } };
+  };
+
+  test('listings and recursive removals go through every page', async () => {
+    const { emulator } = await scene(1);
+    const names = Array.from({ length: 25 }, (_, at) => `tree/${at % 5}/${at}`);
+    for (const name of [...names, 'tree-house', 'tree']) store(emulator, name, Buffer.from(name));
+    emulator.turn({ pageEntries: 3 });
+    const { open, call } = openAt(emulator.origin);
+    const endpoint = open(BUCKET);
+    const found: string[] = [];
+    for await (const { name, stat } of endpoint.list!('/tree', { ...call, recursive: true })) {
+      if (stat.type === 'file') found.push(name);
+    }
+    expect(found).toEqual(names.map((name) => name.slice('tree/'.length)).sort());
+    const shallow: string[] = [];
+    for await (const { name } of endpoint.list!('/tree', call)) shallow.push(name);
+    expect(shallow).toEqual(['0', '1', '2', '3', '4']);
+    await endpoint.remove!('/tree', { ...call, recursive: true });
+    expect([...(emulator.store.buckets.get(BUCKET)?.objects.keys() ?? [])]).toEqual(['tree-house']);
+  });
+
+  test('a bucket is made in its project, and removed with everything in it only when asked', async () => {
+    const { emulator } = await scene(1);
+    const { open, call } = openAt(emulator.origin, 'p');
+    const endpoint = open('made');
+    await endpoint.mkdir!('/', call);
+    await endpoint.mkdir!('/', call);
+    expect(await endpoint.stat('/', call)).toMatchObject({ type: 'directory' });
+    await endpoint.mkdir!('/a/b', call);
+    await expect(endpoint.remove!('/', call)).rejects.toMatchObject({ code: 'already-exists' });
+    await endpoint.remove!('/', { ...call, recursive: true });
+    expect(emulator.store.buckets.has('made')).toBe(false);
+    await endpoint.remove!('/', { ...call, recursive: true });
+  });
+
+  test('a bucket without a project is not made, and which variable names one is said', async () => {
+    const { emulator } = await scene(1);
+    const { open, call } = openAt(emulator.origin);
+    const making = open('made').mkdir!('/', call);
+    await expect(making).rejects.toMatchObject({ hint: 'name it in GOOGLE_CLOUD_PROJECT' });
+  });
+
+  test('a name that is no path is listed with its problem', async () => {
+    const { emulator } = await scene(1);
+    for (const name of ['odd//name', 'odd/../name']) store(emulator, name, Buffer.from('x'));
+    const { open, call } = openAt(emulator.origin);
+    const problems: (string | undefined)[] = [];
+    for await (const entry of open(BUCKET).list!('/odd', { ...call, recursive: true })) {
+      if (entry.stat.type === 'file') problems.push(entry.problem);
+    }
+    expect(problems).toEqual(Array(2).fill('its name has a part that is empty, `.` or `..`'));
   });
 });
