@@ -261,9 +261,9 @@ export async function closeFolders(): Promise<void> {
   for (const folder of emptied) {
     try {
       await fs.promises.rmdir(folder);
-    } catch {
-      // A write that begins from here on adds its folder by itself.
-      if (busy.has(folder)) used.add(folder);
+    } catch (error) {
+      // A write that begins from here on adds its folder by itself; one that was just published has its journal left.
+      if (busy.has(folder) || errnoOf(error) === 'ENOTEMPTY') used.add(folder);
     }
   }
 }
