@@ -8,6 +8,7 @@ import { formatLocation, hostKey, LOCAL_SCHEMES } from './location.ts';
 import type { RouteKind, Verification } from './outcome.ts';
 import type { Pair, TransferStep } from './plan.ts';
 import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
+import type { RemoteJournals } from './remote-journals.ts';
 import type { Place } from './request.ts';
 import { chooseRoute, type Route } from './route.ts';
 import { type StreamCall, type StreamEvents, stream } from './stream.ts';
@@ -20,6 +21,8 @@ export interface AttemptTools {
   readonly limiter: StreamCall['limiter'];
   readonly lend: StreamCall['lend'];
   readonly options: AttemptOptions;
+  /** Where it is written down what lies unfinished on services. */
+  readonly journals?: RemoteJournals;
 }
 
 export interface AttemptOptions {
@@ -172,6 +175,7 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
   const staged = await to.copy?.(source.location.path, destination.location.path, {
     key: keyOf(ends),
     signal: call.signal,
+    source: source.location,
     progress: (bytes) => {
       call.events.onProgress(bytes - counted);
       counted = bytes;
@@ -213,6 +217,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),
+    journals: tools.journals,
     limiter,
     lend: tools.lend,
     events: call.events,
@@ -228,5 +233,8 @@ function sideOf(endpoint: Endpoint, place: Place) {
 
 /** Names partials of one destination: the same for every try, another for every other destination. */
 function keyOf(ends: Ends): string {
-  return createHash('sha256').update(formatLocation(ends.destination.location)).digest('hex').slice(0, 32);
+  const name = formatLocation(ends.destination.location);
+  // Two users of one host have files of the same name.
+  const owned = ends.to.isLocal ? name : `${ends.to.service} ${name}`;
+  return createHash('sha256').update(owned).digest('hex').slice(0, 32);
 }

@@ -17,6 +17,7 @@ import {
   type TransferStep,
 } from './plan.ts';
 import type { Digest, Endpoint } from './protocol.ts';
+import { createRemoteJournals } from './remote-journals.ts';
 import type { Place, Request } from './request.ts';
 import type { Route } from './route.ts';
 import { runTargetStep, targetOutcome } from './target.ts';
@@ -45,6 +46,8 @@ export interface RunOptions extends AttemptOptions {
   readonly retryNotFoundSeconds: number;
   /** Removes even when a transfer failed. */
   readonly removeAnyway: boolean;
+  /** Directory for what interrupted uploads need to go on; without it they start over, and leave nothing behind. */
+  readonly state?: string;
 }
 
 export interface RunTools {
@@ -150,6 +153,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
   const { emit, random, open, catalogDigest } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
+  const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
   let highest = 0;
   return {
     open,
@@ -169,6 +173,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
       emit({ type: 'round-started', round });
     },
     ...(catalogDigest ? { catalogDigest } : {}),
+    ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }
 

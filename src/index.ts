@@ -10,6 +10,7 @@ import { destinationKey } from './list/duplicates.ts';
 import { formatLocation } from './location.ts';
 import type { Emit, Event, Outcome } from './outcome.ts';
 import { type Environment, parseEntry, type Request } from './request.ts';
+import { stateDirectory } from './state-directory.ts';
 
 export type { RunSummary } from './engine.ts';
 export { type ErrorCode, TransferError } from './errors.ts';
@@ -86,6 +87,7 @@ export async function transfer(
   };
   const runOptions: RunOptions = {
     ...DEFAULTS,
+    state: stateDirectory(env, homedir()),
     ...definedOf(options),
     perHost: options.perHost ?? options.threads ?? DEFAULTS.threads,
   };
@@ -135,7 +137,7 @@ function isRequest(given: Entry | Request): given is Request {
 
 /** An option that is present but undefined is one left out. */
 function definedOf(options: TransferOptions): Partial<RunOptions> {
-  const names = [...Object.keys(DEFAULTS), 'bandwidth'] as (keyof TransferOptions)[];
+  const names = [...Object.keys(DEFAULTS), 'bandwidth', 'state'] as (keyof TransferOptions)[];
   return Object.fromEntries(
     names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );

@@ -6,7 +6,16 @@ import type { Algorithm } from './protocol.ts';
 /** Files from this size on are journaled; smaller ones are just sent again. */
 export const JOURNAL_BYTES = 8 * 1024 * 1024;
 /** A prefix digest is written down each time this many bytes more have come. A kill costs at most these and what waits to be hashed. */
-export const BLOCK_BYTES = 4 * 1024 * 1024;
+const BLOCK_BYTES = 4 * 1024 * 1024;
+/** Prefix digests of one file, about: journals stay small enough to be read whole. */
+const MOST_BLOCKS = 16 * 1024;
+
+/** Bytes between two prefix digests of a file of `size` bytes: a power of two. */
+export function blockBytes(size: number | undefined): number {
+  let bytes = BLOCK_BYTES;
+  while ((size ?? 0) / bytes > MOST_BLOCKS) bytes *= 2;
+  return bytes;
+}
 
 /** What a partial is a part of. */
 export interface JournalHeader {
@@ -17,6 +26,8 @@ export interface JournalHeader {
   readonly size?: number;
   /** Digests that were being taken. */
   readonly algorithms: readonly Algorithm[];
+  /** Where it was to be stored, without secrets; for partials that do not lie beside it. */
+  readonly destination?: string;
 }
 
 export interface Journal {

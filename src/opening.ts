@@ -4,6 +4,8 @@ import type { PrefixDigest } from './integrity/prefix.ts';
 import { wantedAlgorithms } from './integrity/verification.ts';
 import { JOURNAL_BYTES, readJournal } from './journal.ts';
 import type { Algorithm, PartialWrite, Source } from './protocol.ts';
+import type { RemoteJournal } from './remote-journals.ts';
+import { openBehindRemote } from './resuming.ts';
 import type { StreamCall } from './stream.ts';
 
 /** A source opened where the transfer goes on, with a hasher that knows everything before. */
@@ -14,19 +16,17 @@ export interface Opened {
   readonly hasher: Hasher;
   readonly start: number;
   readonly claim?: PartialWrite;
+  /** What is written down of `claim`, for one on a service. */
+  readonly record?: RemoteJournal;
   readonly blocks: readonly PrefixDigest[];
   readonly algorithms: readonly Algorithm[];
 }
 
 /** Opens the source, behind what an earlier attempt left where that can be proven. */
 export async function openSource(call: StreamCall): Promise<Opened> {
-  const claiming = call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
-  const claim = claiming instanceof Promise ? await claiming : claiming;
-  if (claim) {
-    const resumed = await openBehind(call, claim);
-    if (resumed) return resumed;
-    await claim.release(false);
-  }
+  const resuming = call.to.endpoint.isLocal ? openBehindLocal(call) : openBehindRemote(call);
+  const resumed = resuming instanceof Promise ? await resuming : resuming;
+  if (resumed) return resumed;
   const source = await call.from.endpoint.read(call.from.path, {
     signal: call.signal,
     fresh: call.fresh,
@@ -47,6 +47,17 @@ export async function openSource(call: StreamCall): Promise<Opened> {
     await source.discard?.();
     throw error;
   }
+}
+
+/** Most files have nothing left of them, and no promise is made then. */
+function openBehindLocal(call: StreamCall): undefined | Promise<Opened | undefined> {
+  const claiming = call.to.endpoint.partial?.(call.to.path, { key: call.key, signal: call.signal });
+  if (claiming === undefined) return undefined;
+  return Promise.resolve(claiming).then(async (claim) => {
+    const resumed = claim && (await openBehind(call, claim));
+    if (!resumed) await claim?.release(false);
+    return resumed;
+  });
 }
 
 /** Goes on behind what an earlier try left, when its journal says it is of this source and its bytes prove it. */
@@ -101,7 +112,12 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
   }
 }
 
-async function readFrom(call: StreamCall, version: string, start: number): Promise<Source | undefined> {
+/** The source from `start` on; undefined when it is no longer `version`, or cannot be read from there. */
+export async function readFrom(
+  call: StreamCall,
+  version: string,
+  start: number,
+): Promise<Source | undefined> {
   try {
     return await call.from.endpoint.read(call.from.path, {
       signal: call.signal,
@@ -116,7 +132,8 @@ async function readFrom(call: StreamCall, version: string, start: number): Promi
   }
 }
 
-function refuseWrongSize(call: StreamCall, size: number | undefined): void {
+/** Throws `size-mismatch` when the source is not as long as the item says. */
+export function refuseWrongSize(call: StreamCall, size: number | undefined): void {
   if (call.size === undefined || size === undefined || call.size === size) return;
   throw new TransferError(
     'size-mismatch',
@@ -124,11 +141,12 @@ function refuseWrongSize(call: StreamCall, size: number | undefined): void {
   );
 }
 
-/** True when a broken transfer can be gone on with: the destination keeps partials, and the source has a version. */
+/** True when a broken transfer can be gone on with: the destination keeps partials, something proves them, and the source has a version. */
 export function isJournaled(call: StreamCall, source: Source): boolean {
+  const { isLocal, partial } = call.to.endpoint;
   return (
-    call.to.endpoint.isLocal === true &&
-    call.to.endpoint.partial !== undefined &&
+    (isLocal === true || call.journals !== undefined) &&
+    partial !== undefined &&
     source.version !== undefined &&
     (source.size === undefined || source.size >= JOURNAL_BYTES)
   );

@@ -51,7 +51,16 @@ export interface Source extends Stat {
 
 /** What an interrupted write left behind and can carry on from. S3 parts can leave holes. */
 export interface PartialWrite {
+  /** What is stored: for remote endpoints, what the service says that it has. A write goes on behind the first, which starts at 0. */
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
+  /**
+   * The service's acknowledgement proves every byte of `ranges` (part digests compared on arrival, a committed offset
+   * whose whole is checked by digest at the end). Otherwise the stored bytes are believed only as far as `read` shows
+   * that they are what was sent; without either, the write starts over.
+   */
+  readonly isProven?: true;
+  /** The stored bytes, where they can be read back; `range` starts at 0. */
+  read?(call: ReadCall): Promise<Source>;
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
@@ -69,8 +78,11 @@ export interface Stored {
 export interface Staged {
   /** The staged bytes, where they can be read back before they are visible. */
   read?(call: ReadCall): Promise<Source>;
-  /** Makes the bytes visible under their name, durably. */
-  commit(signal: AbortSignal): Promise<Stored>;
+  /**
+   * Makes the bytes visible under their name, durably. `digests` are those of the whole content, for services that
+   * compare them before they show it.
+   */
+  commit(signal: AbortSignal, digests?: ReadonlyMap<Algorithm, string>): Promise<Stored>;
   /** Drops the staged bytes, or keeps them for a later resume. Never touches what was there before. */
   abort(options?: { readonly keep?: boolean }): Promise<void>;
 }
@@ -105,13 +117,22 @@ export interface WriteCall extends Call {
   readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
   readonly expected?: readonly Digest[] | undefined;
-  /** Called once with the handle of what is being written, before the first byte. With it, a broken write is kept. */
+  /**
+   * Called with the handle of what is being written once it exists, and again whenever what the handle says has grown
+   * (one more part). With it, a broken write and a failed commit keep what is stored. Local endpoints call it once,
+   * before the first byte.
+   */
   readonly onPartial?: ((handle: string) => void) | undefined;
   readonly retry: RetryUnit;
 }
 
 export interface PartialCall extends Call {
   readonly key: string;
+  /**
+   * What the last `onPartial` of an earlier write said, for remote endpoints; possibly a secret, possibly outdated.
+   * Without it the endpoint may look for what it names by `key`.
+   */
+  readonly handle?: string | undefined;
 }
 
 export interface MkdirCall extends Call {
@@ -158,7 +179,10 @@ export interface Endpoint {
   read(path: string, call: ReadCall): Promise<Source>;
   /** Either stores every byte, staged, or rejects having left nothing visible. */
   write?(path: string, bytes: Bytes, call: WriteCall): Promise<Staged>;
-  /** What an earlier write with this key left, claimed for this process; undefined when there is nothing to build on. */
+  /**
+   * What an earlier write with this key left, claimed for this process; undefined when there is nothing to build on. A
+   * handle that makes no sense rejects with `invalid-request` or is nothing to build on.
+   */
   partial?(path: string, call: PartialCall): PartialWrite | undefined | Promise<PartialWrite | undefined>;
   list?(path: string, call: ListCall): AsyncIterable<Entry>;
   /** With parents; existing is success. */
@@ -166,7 +190,7 @@ export interface Endpoint {
   /** Absent is success. */
   remove?(path: string, call: RemoveCall): Promise<void>;
   move?(from: string, to: string, call: CopyCall): Promise<void>;
-  /** By the service itself (kernel copy, reflink, server-side copy), staged like a write. */
+  /** By the service itself (kernel copy, reflink, server-side copy), staged like a write. `call.source` tells where `from` is. */
   copy?(from: string, to: string, call: CopyCall): Promise<Staged>;
   link?(target: string, path: string, call: LinkCall): Promise<void>;
   digest?(path: string, algorithms: readonly Algorithm[], call: ReadCall): Promise<readonly Digest[]>;
@@ -175,6 +199,8 @@ export interface Endpoint {
 
 export interface CopyCall extends Call {
   readonly key: string;
+  /** Where `from` is, for services whose endpoints share a `service` and not an authority (buckets); else as the endpoint's own. */
+  readonly source?: Location | undefined;
   readonly mode?: number;
   /** Permission bits to end up with, whatever the umask says and whatever was there. */
   readonly exactMode?: number | undefined;
@@ -196,6 +222,13 @@ export interface Secrets {
   readonly verifyTls?: boolean;
   /** Shown to servers that ask for one in the TLS handshake. */
   readonly certificate?: ClientCertificate;
+  /** What Google Cloud Storage is asked with besides `bearer`. */
+  readonly google?: {
+    /** Where the API answers instead of `https://storage.googleapis.com`: scheme, host and port. */
+    readonly endpoint?: string;
+    /** Owns the buckets that are made. */
+    readonly project?: string;
+  };
 }
 
 export interface ClientCertificate {
@@ -231,6 +264,8 @@ export interface HttpRequest {
   readonly size?: number | undefined;
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
   readonly fresh?: boolean | undefined;
+  /** For services that would decode what they store gzipped (Google's) for clients that do not take it. Nothing is decoded here. */
+  readonly takesGzip?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
   /** User name and password go only to a server that asked for them, and in the way it asked. */
   readonly asksFirst?: boolean | undefined;

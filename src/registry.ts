@@ -12,6 +12,7 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   davs: () => import('../protocols/webdav.ts'),
   webdav: () => import('../protocols/webdav.ts'),
   webdavs: () => import('../protocols/webdav.ts'),
+  gs: () => import('../protocols/gs.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -1,12 +1,13 @@
 import { TransferError } from './errors.ts';
 import type { Hasher } from './integrity/hasher.ts';
-import type { PrefixDigest } from './integrity/prefix.ts';
-import { BLOCK_BYTES, type Journal, openJournal } from './journal.ts';
-import { isJournaled, type Opened, openSource } from './opening.ts';
+import { blockBytes } from './journal.ts';
+import { type Opened, openSource } from './opening.ts';
 import type { Verification } from './outcome.ts';
 import { check, conclude, isProvenWrong, readBack } from './proof.ts';
 import type { Algorithm, Bytes, Digest, Endpoint, RetryUnit, Staged, WriteCall } from './protocol.ts';
+import type { RemoteJournals } from './remote-journals.ts';
 import { fault, hash, resume, throttle } from './stages.ts';
+import { startRecord, type WriteRecord } from './write-record.ts';
 
 /** One side of a transfer. */
 export interface Side {
@@ -34,6 +35,8 @@ export interface StreamCall {
   readonly fault: string | undefined;
   readonly signal: AbortSignal;
   readonly retry: RetryUnit;
+  /** Where it is written down what lies unfinished on services; undefined when nothing is to be left there. */
+  readonly journals: RemoteJournals | undefined;
   readonly limiter: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
   /** Waits for room in the memory budget; resolves with what gives it back. */
   readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
@@ -94,40 +97,34 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
 }
 
 async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {
-  const { source, hasher, start } = opened;
+  const { hasher, start } = opened;
   const write = call.to.endpoint.write;
   if (!write)
     throw new TransferError('unsupported', `write \`${call.to.name}\`: this protocol cannot be written to`);
-  const keeps = isJournaled(call, source);
-  let journal: Journal | undefined;
+  let record: WriteRecord | undefined;
   let staged: Staged | undefined;
   let received = start;
-  const bytes = stages(
-    call,
-    opened,
-    (n) => {
-      received += n;
-      count(n);
-    },
-    (block) => journal?.add(block),
-  );
+  const onBytes = (n: number) => {
+    received += n;
+    count(n);
+  };
   try {
-    const onPartial = (handle: string) => {
-      journal = openJournal(handle, headerOf(call, opened), opened.blocks);
-    };
-    staged = await write(call.to.path, bytes, writeOptions(call, opened, keeps ? onPartial : undefined));
+    record = startRecord(call, opened);
+    const bytes = stages(call, opened, onBytes, record);
+    staged = await write(call.to.path, bytes, writeOptions(call, opened, record?.onPartial));
     const digests = await hasher.digests();
     const grading = await check(call, opened, received, digests);
     if (call.verifyWritten && staged.read) await readBack(call, staged, digests);
     const whole = staged;
-    // A commit that fails has cleared up by itself: an abort after it would close what is not ours any more.
+    // A commit that fails has cleared up, or kept, by itself: an abort after it would close what is not ours any more.
     staged = undefined;
-    const stored = await whole.commit(call.signal);
+    const stored = await whole.commit(call.signal, digests);
     call.events.onVisible();
-    journal?.remove();
+    record?.end('gone');
+    record = undefined;
     return await conclude(call, opened, received, digests, grading, stored);
   } catch (error) {
-    await closeBroken(call, { keeps, hasher, journal, staged, isWrong: isProvenWrong(error) });
+    await closeBroken(call, { hasher, record, staged, isWrong: isProvenWrong(error) });
     throw error;
   }
 }
@@ -136,49 +133,58 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
 async function closeBroken(
   call: StreamCall,
   broken: {
-    readonly keeps: boolean;
     readonly hasher: Hasher;
-    readonly journal: Journal | undefined;
+    readonly record: WriteRecord | undefined;
     readonly staged: Staged | undefined;
     readonly isWrong: boolean;
   },
 ): Promise<void> {
-  const { keeps, journal, staged, hasher, isWrong } = broken;
-  if (!keeps) return staged?.abort();
+  const { record, staged, hasher, isWrong } = broken;
+  if (!record) return staged?.abort();
   // Answers come in order: behind this one, every block that was sent for hashing is in the journal.
   await hasher.prefix().catch(() => undefined);
-  journal?.close();
-  const keep = !isWrong && journal !== undefined && journal.blocks() > 0;
-  if (staged) return staged.abort({ keep });
-  if (keep) return;
-  const { endpoint, path } = call.to;
-  const kept = await endpoint.partial?.(path, { key: call.key, signal: call.signal });
-  await kept?.release(false);
+  const keep = !isWrong && record.isWorthKeeping();
+  const isGone = staged ? await dropStaged(staged, keep) : keep || (await dropPartial(call, record));
+  // What could not be removed is left written down, for those who clean up.
+  record.end(keep ? 'kept' : isGone ? 'gone' : 'left');
 }
 
-function headerOf(call: StreamCall, opened: Opened) {
-  const { size, version } = opened.source;
-  return {
-    source: call.from.name,
-    version: version ?? '',
-    algorithms: opened.algorithms,
-    ...(size === undefined ? {} : { size }),
-  };
+async function dropStaged(staged: Staged, keep: boolean): Promise<boolean> {
+  try {
+    await staged.abort({ keep });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function dropPartial(call: StreamCall, record: WriteRecord): Promise<boolean> {
+  const { endpoint, path } = call.to;
+  const handle = record.handle();
+  // Nothing was begun; what has the same key on a service may be another writer's.
+  if (!endpoint.isLocal && handle === undefined) return true;
+  try {
+    const { key, signal } = call;
+    const kept = await endpoint.partial?.(path, { key, signal, handle });
+    await kept?.release(false);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function stages(
   call: StreamCall,
   opened: Opened,
   count: (bytes: number) => void,
-  onBlock: (block: PrefixDigest) => void,
+  record: WriteRecord | undefined,
 ): Bytes {
   const { source, hasher, start, algorithms } = opened;
-  const isJournal = isJournaled(call, source);
   const hashes = algorithms.length > 0;
   // Small files come in one chunk: one generator that does everything is worth a quarter of their time.
   const tap = (chunk: Uint8Array) => {
     count(chunk.length);
-    return hashes && !isJournal ? hasher.update(chunk) : undefined;
+    return hashes && !record ? hasher.update(chunk) : undefined;
   };
   let bytes: Bytes = resume(source, {
     from: call.from.endpoint,
@@ -192,7 +198,9 @@ function stages(
       call.events.onContinue(at, why);
     },
   });
-  if (hashes && isJournal) bytes = hash(bytes, hasher, { start, blockBytes: BLOCK_BYTES, onBlock });
+  if (hashes && record) {
+    bytes = hash(bytes, hasher, { start, blockBytes: blockBytes(source.size), onBlock: record.onBlock });
+  }
   if (call.limiter) bytes = throttle(bytes, call.limiter, call.signal);
   return call.fault === undefined ? bytes : fault(bytes, call.fault);
 }

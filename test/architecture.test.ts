@@ -33,11 +33,13 @@ const RULES: readonly Rule[] = [
       below('src/http'),
       below('src/local'),
       below('src/dav'),
+      below('src/gcs'),
       /^src\/integrity\/digests\.ts$/,
       NODE,
     ],
   },
   { of: below('src/dav'), may: [CONTRACT, below('src/http'), below('src/dav'), NODE] },
+  { of: below('src/gcs'), may: [CONTRACT, below('src/http'), below('src/gcs'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
@@ -71,6 +73,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
   'fast-xml-parser': below('src/dav'),
   'hash-wasm': below('src/integrity'),
+  'google-auth-library': below('src/credentials'),
   'p-limit': /^(src|protocols)\//,
 };
 

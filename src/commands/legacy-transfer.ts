@@ -87,7 +87,12 @@ async function runList(
     catalogDigest: createMetaCatalog('.', (message) => log('WARNING', message)),
   };
   try {
-    await run({ total: list.summary.total, requests }, runOptions(values, fault), tools, watch.signal);
+    await run(
+      { total: list.summary.total, requests },
+      runOptions(values, io.env, fault),
+      tools,
+      watch.signal,
+    );
   } finally {
     await audience.close();
     await endpoints.close();

@@ -116,6 +116,14 @@ const RUN = {
     shown: '0',
     help: 'look again for absent sources',
   }),
+  state: text({
+    name: 'state',
+    value: 'DIR',
+    env: 'BRIDLE_STATE',
+    group: 'rare',
+    shown: '~/.local/state',
+    help: 'notes of unfinished uploads',
+  }),
   events: text({
     name: 'events',
     value: 'FILE',

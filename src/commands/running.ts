@@ -35,8 +35,8 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
     audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);
     const tools = { open, emit, random };
     try {
-      if (dryRun) await printPlan(plan(input, runOptions(values), tools), io);
-      else await run(input, runOptions(values), tools, watch.signal);
+      if (dryRun) await printPlan(plan(input, runOptions(values, io.env), tools), io);
+      else await run(input, runOptions(values, io.env), tools, watch.signal);
     } finally {
       await audience.close();
     }

@@ -1,6 +1,8 @@
+import { homedir } from 'node:os';
 import type { RunOptions } from '../engine.ts';
 import { TransferError } from '../errors.ts';
 import type { Environment } from '../request.ts';
+import { stateDirectory } from '../state-directory.ts';
 import type { Values } from './option.ts';
 import type { CP_OPTIONS } from './options.ts';
 
@@ -10,8 +12,13 @@ export type RunValues = Omit<Values<typeof CP_OPTIONS>, 'recursive' | 'include' 
 };
 
 /** The engine's options for what a user asked for. */
-export function runOptions(values: RunValues, fault?: () => string | undefined): RunOptions {
+export function runOptions(
+  values: RunValues,
+  env: Environment,
+  fault?: () => string | undefined,
+): RunOptions {
   return {
+    state: values.state ?? stateDirectory(env, homedir()),
     threads: values.threads,
     perHost: values.perHost ?? values.threads,
     attempts: values.attempts,

@@ -3,6 +3,7 @@ import type { Secrets } from '../protocol.ts';
 import { checkLogin } from './basic.ts';
 import { createBearerDiscovery } from './bearer.ts';
 import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAuthorized } from './compose.ts';
+import { createGoogleLookup } from './google.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { type Origin, originOf } from './origin.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
@@ -20,6 +21,8 @@ export interface CredentialsOptions {
   readonly now?: () => number;
   /** Directory that everybody may write to, where a token file may lie; `/tmp` by default. */
   readonly shared?: string;
+  /** Asks Google for tokens; its library's own way by default. */
+  readonly fetch?: typeof fetch;
 }
 
 export interface Credentials {
@@ -46,6 +49,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
   const findCertificate = createCertificateLookup({ env, uid, now, warn });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
+  const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
 
   /** Credentials that no URL and no section asked for. The entry for every host is a last resort. */
   async function findAmbient(origin: Origin, again: boolean): Promise<Found | undefined> {
@@ -64,6 +68,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
     const url = fromUrlSecret(fromUrl);
+    if (location.scheme === 'gs') return findGoogle(location.site, again);
     const origin = originOf(location);
     if (!origin) return url;
     if (url.secrets.username !== undefined) {

@@ -170,6 +170,7 @@ function sendOnce(core: Core, journey: Journey): Promise<HttpResponse> {
     headers: login ? { ...core.logins.fields(login, journey.login), ...journey.headers } : journey.headers,
     proxyAuthorization: isForwarded ? proxy.authorization : undefined,
     fresh: request.fresh ?? false,
+    takesGzip: request.takesGzip,
   };
   return isControl(journey.method, journey.body !== undefined)
     ? sendControl(core, route, message, journey)

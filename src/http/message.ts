@@ -34,6 +34,7 @@ export interface Message {
   readonly headers: Readonly<Record<string, string>>;
   readonly proxyAuthorization?: string | undefined;
   readonly fresh: boolean;
+  readonly takesGzip?: boolean | undefined;
 }
 
 /** What is behind the method in a request line. */
@@ -53,7 +54,7 @@ export function requestFields(message: Message): [name: string, value: string][]
     ['host', message.target.origin.hostHeader],
     ['user-agent', message.userAgent],
     // Stored bytes are the bytes that were sent: nothing here undoes a coding.
-    ['accept-encoding', 'identity'],
+    ['accept-encoding', message.takesGzip ? 'gzip' : 'identity'],
   ];
   if (message.method === 'GET') fields.push(['te', 'trailers']);
   if (message.fresh) fields.push(['cache-control', 'no-cache'], ['pragma', 'no-cache']);

@@ -60,6 +60,7 @@ function callOf(from: Endpoint, to: Endpoint, more: Partial<StreamCall> = {}): S
     signal: never,
     retry: (unit) => unit(never),
     limiter: undefined,
+    journals: undefined,
     lend: () => nothing,
     events: {
       onSize: nothing,
