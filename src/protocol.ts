@@ -54,6 +54,8 @@ export interface PartialWrite {
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
+  /** Reads what is stored so far, where that can be done. */
+  read?(call: ReadCall): Promise<Source>;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
 }
@@ -112,6 +114,8 @@ export interface WriteCall extends Call {
 
 export interface PartialCall extends Call {
   readonly key: string;
+  /** What a journal kept of the write; without it the endpoint may look for one by its key. */
+  readonly handle?: string | undefined;
 }
 
 export interface RemoveCall extends Call {
@@ -189,9 +193,37 @@ export interface Secrets {
   readonly verifyTls?: boolean;
 }
 
+/** How to make connections that are not made by `http`. */
+export interface NetSettings {
+  /** With one host at a time. */
+  readonly connections: number;
+  /** Seconds; what is missing is as for `http`. */
+  readonly timeouts?:
+    | {
+        readonly connect?: number | undefined;
+        readonly firstByte?: number | undefined;
+        readonly stall?: number | undefined;
+      }
+    | undefined;
+  /** PEM texts of certificate authorities trusted beside the built-in ones. */
+  authorities(): Promise<readonly string[]>;
+  /** False: any certificate is accepted, with a warning. */
+  readonly verifyTls: boolean;
+  /** Told once per `key`. */
+  warn(key: string, message: string): void;
+}
+
+/** What a protocol is told that is neither a secret nor part of a URL. */
+export interface Settings {
+  readonly net?: NetSettings;
+  /** When `ftp` URLs use AUTH TLS: `auto` for logins with a user name where the server offers it. */
+  readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
+}
+
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
 export interface Context {
   readonly http: HttpClient;
+  readonly settings?: Settings | undefined;
   secrets(again?: boolean): Promise<Secrets>;
 }
 

@@ -8,6 +8,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   stdio: () => import('../protocols/stdio.ts'),
   http: () => import('../protocols/http.ts'),
   https: () => import('../protocols/http.ts'),
+  ftp: () => import('../protocols/ftp.ts'),
+  ftps: () => import('../protocols/ftp.ts'),
 };
 
 /** Schemes that can be opened here. */

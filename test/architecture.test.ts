@@ -28,10 +28,18 @@ const RULES: readonly Rule[] = [
   { of: /^src\/list(\.ts|\/)/, may: [CONTRACT, REQUESTS, EXPECTED, below('src/list'), NODE] },
   {
     of: below('protocols'),
-    may: [CONTRACT, below('src/http'), below('src/local'), /^src\/integrity\/digests\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/http'),
+      below('src/local'),
+      below('src/ftp'),
+      /^src\/integrity\/digests\.ts$/,
+      NODE,
+    ],
   },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
+  { of: below('src/ftp'), may: [CONTRACT, below('src/http'), below('src/ftp'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
   {
     of: /^src\/(layers|stages|clock|permits|limiter|breaker|abort)\.ts$/,
@@ -62,6 +70,7 @@ const RULES: readonly Rule[] = [
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
   'hash-wasm': below('src/integrity'),
+  'basic-ftp': below('src/ftp'),
   'p-limit': /^(src|protocols)\//,
 };
 

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
+import { ftpSettings } from '../ftp/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
@@ -28,7 +29,17 @@ export interface SessionTools {
 export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
   const verifyTls = readVerifyTls(tools.env);
   const authorities = readAuthorities(values.ca, tools.env);
+  const timeouts = {
+    connect: values.connectTimeout,
+    firstByte: values.firstByteTimeout,
+    stall: values.stallTimeout,
+  };
+  const { connections, warn } = tools;
   return createEndpoints({
+    settings: {
+      net: { connections, timeouts, authorities, verifyTls, warn },
+      ftp: ftpSettings(tools.env),
+    },
     http: lazyHttp(async () => {
       const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
       return createHttpClient({
@@ -38,11 +49,7 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
         proxyEnv: tools.env,
         verifyTls,
         warn: tools.warn,
-        timeouts: {
-          connect: values.connectTimeout,
-          firstByte: values.firstByteTimeout,
-          stall: values.stallTimeout,
-        },
+        timeouts,
       });
     }),
     secretsFor: lazySecrets(tools),
