@@ -16,6 +16,8 @@ export interface Origin {
 const SCHEMES: Readonly<Record<string, { readonly port: number; readonly encrypted: boolean }>> = {
   http: { port: 80, encrypted: false },
   https: { port: 443, encrypted: true },
+  ftp: { port: 21, encrypted: false },
+  ftps: { port: 990, encrypted: true },
 };
 
 const AUTHORITY = /^(.*?)(?::(\d+))?$/s;
@@ -37,6 +39,11 @@ export function originOf(location: Location): Origin | undefined {
     encrypted: known.encrypted,
     loopback: LOOPBACK.test(host),
   };
+}
+
+/** FTP knows user names and passwords only, and learns in the conversation itself whether it is encrypted. */
+export function isFtp({ scheme }: Origin): boolean {
+  return scheme === 'ftp' || scheme === 'ftps';
 }
 
 /** Names of the sections that are about this origin, the most specific first. The default port may be left out. */

@@ -24,7 +24,9 @@ export interface Gate {
 const ANONYMOUS = { username: 'anonymous', password: 'anonymous@' };
 
 /** RFC 6761 §6.3: what is sent there stays on this machine. */
-const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/;
+export function isLoopback(address: string): boolean {
+  return /^(?:::ffff:)?127\.|^::1$/.test(address);
+}
 
 /** A control connection, logged in, and set to send bytes as they are. A refused password is looked up once more: files change. */
 export async function logIn(gate: Gate, work: Work): Promise<Session> {
@@ -109,7 +111,7 @@ async function identify(
       `${work.doing}: the login has characters that FTP cannot carry`,
     );
   }
-  if (!isAnonymous && !isSecure && !LOOPBACK.test(control.address)) {
+  if (!isAnonymous && !isSecure && !isLoopback(control.address)) {
     const host = `\`ftp://${gate.dialer.host}\``;
     gate.warn(`cleartext ${host}`, `${host}: credentials travel unencrypted: the server offers no TLS`);
   }

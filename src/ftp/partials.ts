@@ -22,7 +22,7 @@ const NAME = /^\.bridle-[0-9a-f]{32}-[0-9a-f]{16}\.part$/;
 /** The uploads of one endpoint that are no files yet. */
 export interface Partials {
   write(path: string, bytes: Bytes, call: WriteCall): Promise<Staged>;
-  partial(path: string, call: PartialCall & { readonly handle?: string }): Promise<PartialWrite | undefined>;
+  partial(path: string, call: PartialCall): Promise<PartialWrite | undefined>;
 }
 
 export interface PartialsTools {
@@ -106,7 +106,7 @@ export function createPartials(tools: PartialsTools): Partials {
           held.delete(partial);
           return { size, digests: [] };
         } catch (error) {
-          await letGo(path, call, partial, false);
+          await letGo(path, call, partial, call.onPartial !== undefined && !isWrong(error));
           throw error;
         }
       },
@@ -136,6 +136,7 @@ export function createPartials(tools: PartialsTools): Partials {
       return {
         ranges: [{ start: 0, end: size }],
         handle: name,
+        read: (read) => tools.read(partial, `read back \`${tools.show(path)}\``, read),
         async release(keep) {
           held.delete(partial);
           if (keep) kept.set(key, name);
