@@ -22,7 +22,7 @@ import { openData } from './passive.ts';
 import type { Reply } from './reply.ts';
 import { replyError } from './reply-error.ts';
 import type { Session } from './session.ts';
-import { settle } from './settle.ts';
+import { patience, settle } from './settle.ts';
 
 /** Memory for small files and for what should not come any more. */
 const OWN_BUFFER = 64 * 1024;
@@ -63,6 +63,7 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
   let isOver = false;
   let inBody = false;
   let broken: Error | undefined;
+  let late: NodeJS.Timeout | undefined;
   let finish: () => void = () => {};
   const over = new Promise<void>((resolve) => {
     finish = resolve;
@@ -92,11 +93,12 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
   async function end(how: 'clean' | 'unsettled' | 'lost'): Promise<void> {
     if (isOver) return;
     isOver = true;
+    clearTimeout(late);
     forget();
     dialer.watchdog.unwatch(watched);
     socket?.destroy();
     if (how === 'lost') control.close();
-    else if (how === 'unsettled') await settle(session, final ? undefined : reply);
+    else if (how === 'unsettled') await settle(session, dialer, final ? undefined : reply);
     finish();
   }
 
@@ -121,6 +123,11 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
     }
   }
 
+  function endedEarly(): TransferError {
+    const text = `the data connection ended after ${body.received} of ${length} bytes`;
+    return new TransferError('unavailable', `${work.doing}: ${text}`);
+  }
+
   /** Both connections have had their say. */
   function conclude(): void {
     if (isOver || !final) return;
@@ -130,8 +137,7 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
       // 426 and 451 come when the other side, or somebody between, broke it off.
       fail(replyError(final, text), 'clean');
     } else if (hasEnded && length !== undefined && body.received < length) {
-      const text = `the data connection ended after ${body.received} of ${length} bytes`;
-      fail(new TransferError('unavailable', `${work.doing}: ${text}`), 'clean');
+      fail(endedEarly(), 'clean');
     } else if (hasEnded) {
       endBody(body);
       void end('clean');
@@ -187,6 +193,11 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
       watched.owes = 'nothing';
       last.hurry();
       conclude();
+      // It cannot end well any more: only the reason is still of interest. (A reset may look like an end in order: libuv
+      // makes one of the other when bytes come with it.)
+      if (!isOver && length !== undefined && body.received < length) {
+        late = setTimeout(() => fail(endedEarly()), patience(dialer));
+      }
     };
     socket.on('end', ended);
     socket.on('close', ended);

@@ -10,7 +10,7 @@ import { openData } from './passive.ts';
 import type { Reply } from './reply.ts';
 import { replyError } from './reply-error.ts';
 import type { Session } from './session.ts';
-import { PATIENCE, settle } from './settle.ts';
+import { patience, settle } from './settle.ts';
 
 /** Progress is seen per piece: at this size the slowest link that counts as alive still shows some in time. */
 const PIECE = 64 * 1024;
@@ -96,8 +96,9 @@ export async function store(storing: Storing): Promise<{ readonly count: number 
     return { count };
   } catch (error) {
     socket.destroy();
-    if (state.broken && !early) await Promise.race([last.reply.catch(() => undefined), patience()]);
-    await settle(session, early ? undefined : last.reply);
+    if (state.broken && !early)
+      await Promise.race([last.reply.catch(() => undefined), resolveIn(patience(dialer))]);
+    await settle(session, dialer, early ? undefined : last.reply);
     // What the server says of a connection that it broke off tells more than that it is broken.
     if (early && early.code >= 400 && state.broken) throw replyError(early, work.doing);
     throw toTransferError(error, work.doing);
@@ -260,6 +261,6 @@ function finished(state: Sending): Promise<void> {
   });
 }
 
-function patience(): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, PATIENCE).unref());
+function resolveIn(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, milliseconds).unref());
 }

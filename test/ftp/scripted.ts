@@ -3,8 +3,8 @@ import { afterwards } from '../faults/scene.ts';
 
 /** One control connection of the scripted server. */
 export interface Dialogue {
-  /** Writes lines as they are. */
-  say(text: string): void;
+  /** Writes lines as they are. True, so that it can be the whole of an answer. */
+  say(text: string): true;
   /** The next data connection, once the client has made it. */
   data(): Promise<Socket>;
   readonly control: Socket;
@@ -59,7 +59,7 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
   };
 
   async function listen(onConnection: (socket: Socket) => void): Promise<number> {
-    const server = createServer({ allowHalfOpen: true }, onConnection);
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
@@ -73,7 +73,10 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
       open -= 1;
     });
     let waiting: Promise<Socket> = new Promise(() => {});
-    const say = (text: string) => void control.write(`${text}\r\n`, 'latin1');
+    const say = (text: string): true => {
+      control.write(`${text}\r\n`, 'latin1');
+      return true;
+    };
     const dialogue: Dialogue = { say, data: () => waiting, control, from: '', rest: 0 };
     const passive = async () => {
       let arrived: (socket: Socket) => void = () => {};
@@ -161,11 +164,11 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
           chunks.push(chunk);
           files.set(path, Buffer.concat(chunks));
         }
+        data.end();
+        say('226 have it');
       } catch {
-        return say('426 broken off');
+        say('426 broken off');
       }
-      data.end();
-      say('226 have it');
     }
 
     let rest = '';
