@@ -24,7 +24,8 @@ export async function readDirectory(
   path: string,
   work: Work,
 ): Promise<readonly Member[]> {
-  const members = (await byMlsd(session, dialer, path, work)) ?? (await byList(session, dialer, path, work));
+  const members =
+    (await byMlsd(session, dialer, path, work)) ?? (await listDirectory(session, dialer, path, work));
   return members.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
@@ -51,8 +52,13 @@ async function byMlsd(
   });
 }
 
-/** Where there is no MLSD: what LIST prints for people, as `basic-ftp` reads it. Its times have no zone, and are left out. */
-async function byList(session: Session, dialer: Dialer, path: string, work: Work): Promise<Member[]> {
+/** Where MLSD is not there, or leaves something out: what LIST prints for people, as `basic-ftp` reads it. Its times have no zone, and are left out. */
+export async function listDirectory(
+  session: Session,
+  dialer: Dialer,
+  path: string,
+  work: Work,
+): Promise<Member[]> {
   const { parseList, FileType } = await import('basic-ftp');
   const { control } = session;
   // An argument with a path is an option, or a pattern, for some servers.

@@ -3,7 +3,7 @@ import type { Entry, ListCall } from '../protocol.ts';
 import type { Dialer } from './control.ts';
 import type { Work } from './dial.ts';
 import { sizeOf, statPath } from './inquire.ts';
-import { entryOf, type Member, readDirectory } from './listing.ts';
+import { entryOf, listDirectory, type Member, readDirectory } from './listing.ts';
 import { join, parentOf } from './paths.ts';
 import type { Pool } from './pool.ts';
 import type { Reply } from './reply.ts';
@@ -115,14 +115,28 @@ export async function removePath(
     if (refused.code !== 'not-found') throw refused;
     throw new TransferError('already-exists', `${refused.message} (a directory with something in it)`);
   }
-  for (const member of await readDirectory(session, work.dialer, path, work)) {
-    if (member.problem !== undefined && /[\r\n\0\xff/]/.test(member.name)) {
-      throw new TransferError('invalid-request', `${work.doing}: ${member.problem}`);
-    }
-    await removePath(session, join(path, member.name), work);
+  await removeMembers(session, path, await readDirectory(session, work.dialer, path, work), work);
+  let last = await session.control.ask(`RMD ${path}`, work);
+  if (last.code >= 300 && session.features.has('MLST')) {
+    // ProFTPD's MLSD leaves out links that lead nowhere; LIST has them.
+    await removeMembers(session, path, await listDirectory(session, work.dialer, path, work), work);
+    last = await session.control.ask(`RMD ${path}`, work);
   }
-  const last = await session.control.ask(`RMD ${path}`, work);
   if (last.code >= 300 && (await statOrAbsent(session, path, work))) throw replyError(last, work.doing);
+}
+
+async function removeMembers(
+  session: Session,
+  path: string,
+  members: readonly Member[],
+  work: Parameters<typeof removePath>[2],
+): Promise<void> {
+  for (const { name, problem } of members) {
+    if (problem !== undefined && /[\r\n\0\xff/]/.test(name)) {
+      throw new TransferError('invalid-request', `${work.doing}: ${problem}`);
+    }
+    await removePath(session, join(path, name), work);
+  }
 }
 
 /** What cannot be seen may be hidden from us, not absent. */

@@ -11,7 +11,7 @@ const CONTENT = Buffer.alloc(3 * MIB, 'content of a file');
 const KEY = 'c0ffee00c0ffee00c0ffee00c0ffee00';
 const never = new AbortController().signal;
 const call = { signal: never };
-const SHORT: Partial<NetSettings> = { timeouts: { connect: 2, firstByte: 0.3, stall: 0.3 } };
+const SHORT: Partial<NetSettings> = { timeouts: { connect: 2, firstByte: 0.6, stall: 0.6 } };
 
 async function scene(
   script: Script,
@@ -162,7 +162,7 @@ describe('a download', () => {
     let count = 0;
     for await (const chunk of source.bytes) {
       // Longer than the stall limit, while the server waits for us.
-      if (count === 0) await delay(700);
+      if (count === 0) await delay(1300);
       count += chunk.length;
     }
     expect(count).toBe(content.length);
