@@ -168,6 +168,10 @@ function createControl(tcp: Socket, dialer: Dialer, where: string): Control {
       if (/[\r\n\0\xff]/.test(command)) {
         throw new TransferError('invalid-request', `${work.doing}: a command must be one line`);
       }
+      if (waiter) {
+        kill();
+        throw new TransferError('unexpected', `${work.doing}: another command waits for its answer`);
+      }
       const stray = unasked.shift();
       if (stray) {
         kill();

@@ -58,7 +58,9 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
   const { control } = session;
   let socket: Socket | undefined;
   let hasEnded = false;
+  /** Every byte that was wanted is here. */
   let isTail = false;
+  let hasExtra = false;
   let final: Reply | undefined;
   let isOver = false;
   let inBody = false;
@@ -112,13 +114,15 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
     await end('unsettled');
   }
 
+  /** What the bytes so far have settled. Not before the server has said that it begins: its answers would be mixed up. */
   function judge(verdict: Verdict): void {
-    if (verdict === 'more' || isOver) return;
+    if (verdict !== 'more') isTail = true;
+    if (verdict === 'extra') hasExtra = true;
+    if (!reply || isOver || !isTail) return;
     if (retrieval.isPrefix) {
       endBody(body);
       void end('unsettled');
-    } else if (verdict === 'complete') isTail = true;
-    else {
+    } else if (hasExtra) {
       fail(new TransferError('size-mismatch', `${work.doing}: more than the ${length} bytes promised came`));
     }
   }
@@ -185,8 +189,9 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
       control.close();
       throw dataError(broken, work, 0);
     }
-    const last = control.next(work);
-    reply = first.code >= 200 ? Promise.resolve(first) : last.reply;
+    // Some say at once that it is done when there is nothing to send.
+    const last = first.code >= 200 ? { reply: Promise.resolve(first), hurry: () => {} } : control.next(work);
+    reply = last.reply;
     const ended = () => {
       if (hasEnded) return;
       hasEnded = true;
@@ -203,8 +208,9 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
     socket.on('close', ended);
     if (socket.destroyed || socket.readableEnded) ended();
     forget = onAbort(work.signal, () => fail(canceled(work)));
-    watched.owes = 'bytes';
+    watched.owes = hasEnded || isFull(body) ? 'nothing' : 'bytes';
     dialer.watchdog.watch(watched);
+    judge('more');
     reply.then(
       (answer) => {
         final = answer;

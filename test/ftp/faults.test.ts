@@ -263,6 +263,42 @@ describe('a download', () => {
     expect(server.open()).toBeLessThanOrEqual(2);
   });
 
+  test('of a range whose bytes come before the server has said that it begins does not mix up the answers', async () => {
+    const { endpoint, server } = await scene({
+      answers: {
+        RETR: async ({ say, data }) => {
+          const socket = await data();
+          socket.write(CONTENT.subarray(0, MIB));
+          await delay(50);
+          say('150 coming');
+          socket.resume().once('end', () => {
+            socket.destroy();
+            say('426 you left');
+          });
+          return true;
+        },
+      },
+    });
+    const part = await read(endpoint, '/f', { range: { start: 0, end: 1000 } });
+    expect(part.equals(CONTENT.subarray(0, 1000))).toBe(true);
+    expect((await endpoint.stat('/f', call)).size).toBe(CONTENT.length);
+    expect(server.commands).toContain('NOOP');
+  });
+
+  test('that the server says is done at once, without a beginning, is one of nothing', async () => {
+    const { endpoint } = await scene({
+      files: { '/f': Buffer.alloc(0) },
+      answers: {
+        RETR: async ({ say, data }) => {
+          (await data()).end();
+          return say('226 nothing to send');
+        },
+      },
+    });
+    expect((await read(endpoint)).length).toBe(0);
+    expect((await read(endpoint)).length).toBe(0);
+  });
+
   test('goes to the address of the control connection, whatever PASV says', async () => {
     // The server's PASV names 10.1.2.3.
     const { endpoint, server } = await scene({ answers: { EPSV: saying('500 EPSV not understood') } });
