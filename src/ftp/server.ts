@@ -42,6 +42,8 @@ export function openServer(location: Location, context: Context): Server {
     return others.sweep(now) || isReading;
   });
   const dialer: Dialer = { host, port, timeouts, watchdog };
+  /** A warning is worth one line, not one for each connection. */
+  const warned = new Set<string>();
   let gate: Promise<Gate> | undefined;
   const openGate = async (): Promise<Gate> => ({
     dialer,
@@ -49,7 +51,10 @@ export function openServer(location: Location, context: Context): Server {
     tls: createTlsState(await net?.authorities()),
     verifyTls: net?.verifyTls ?? true,
     secrets: (again) => context.secrets(again),
-    warn: net?.warn ?? (() => undefined),
+    warn(key, message) {
+      if (!warned.has(key)) net?.warn(key, message);
+      warned.add(key);
+    },
   });
   const limit = net?.connections ?? CONNECTIONS;
   const login: Parameters<typeof createPool>[1] = async (work) => {

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { TransferError } from '../../src/errors.ts';
@@ -305,6 +306,16 @@ describe('a download', () => {
     expect((await read(endpoint)).equals(CONTENT)).toBe(true);
     expect((await read(endpoint)).equals(CONTENT)).toBe(true);
     expect(server.commands.filter((line) => line === 'EPSV')).toHaveLength(1);
+  });
+
+  test('over IPv6 takes EPSV, and nothing else', async ({ skip }) => {
+    const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+    if (!addresses.some(({ address }) => address === '::1')) return skip('this machine has no IPv6');
+    const { endpoint } = await scene({ address: '::1' });
+    expect((await read(endpoint)).equals(CONTENT)).toBe(true);
+    const without = await scene({ address: '::1', answers: { EPSV: saying('500 EPSV not understood') } });
+    expect((await failure(read(without.endpoint))).code).toBe('unsupported');
+    expect(without.server.commands).not.toContain('PASV');
   });
 
   test('P8 that is canceled ends at once, and holds nothing', async () => {

@@ -38,6 +38,8 @@ export interface Script {
   /** Lines of FEAT. */
   readonly features?: readonly string[];
   readonly modified?: string;
+  /** Of loopback. */
+  readonly address?: '127.0.0.1' | '::1';
 }
 
 const FEATURES = ['EPSV', 'MDTM', 'MLST type*;size*;modify*;', 'REST STREAM', 'SIZE', 'UTF8'];
@@ -50,6 +52,7 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
   const servers: Server[] = [];
   let connections = 0;
   let open = 0;
+  const address = script.address ?? '127.0.0.1';
   const modified = script.modified ?? '20200101000000';
 
   const track = (socket: Socket) => {
@@ -61,7 +64,7 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
   async function listen(onConnection: (socket: Socket) => void): Promise<number> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
     servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(0, address, resolve));
     return (server.address() as AddressInfo).port;
   }
 
@@ -200,7 +203,7 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   });
   return {
-    url: `ftp://127.0.0.1:${port}`,
+    url: `ftp://${address === '::1' ? '[::1]' : address}:${port}`,
     port,
     files,
     commands,
