@@ -14,7 +14,7 @@ import { makeDirectory } from './tree.ts';
 import { store } from './upload.ts';
 
 /** Milliseconds that taking back an upload may take: the process may be on its way out. */
-const TIDY_MS = 3000;
+const TIDY_MS = 2000;
 
 /** `.bridle-KEY-NONCE.part` beside the destination: hidden, and found by whoever cleans up. */
 const NAME = /^\.bridle-[0-9a-f]{32}-[0-9a-f]{16}\.part$/;
