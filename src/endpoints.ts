@@ -1,6 +1,6 @@
 import { TransferError } from './errors.ts';
 import type { Location, UrlSecret } from './location.ts';
-import type { Endpoint, HttpClient, Secrets } from './protocol.ts';
+import type { Endpoint, HttpClient, Secrets, Settings } from './protocol.ts';
 import { knownSchemes, loadProtocol } from './registry.ts';
 import type { Place } from './request.ts';
 
@@ -22,6 +22,7 @@ export interface Endpoints {
 export function createEndpoints(tools: {
   readonly http: HttpClient;
   readonly secretsFor: SecretsFor;
+  readonly settings?: Settings;
 }): Endpoints {
   const opened = new Map<string, Promise<Endpoint>>();
   let ownSecrets = 0;
@@ -32,16 +33,18 @@ export function createEndpoints(tools: {
     return protocol.open(location, {
       http: tools.http,
       identity: secret ? `${location.site} ${++ownSecrets}` : location.site,
+      settings: tools.settings,
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
     });
   }
 
   return {
     open(place) {
-      // A URL with a secret of its own is an identity of its own; it is not worth keeping.
-      if (place.secret) return openNew(place);
-      const { scheme, authority, site } = place.location;
-      const key = `${scheme}://${authority} ${site}`;
+      const { location, secret } = place;
+      // A query that grants access is of one file alone; a login is an identity, which others may have too.
+      if (secret?.query !== undefined) return openNew(place);
+      const login = secret ? JSON.stringify([secret.username, secret.password]) : '';
+      const key = `${location.scheme}://${location.authority} ${location.site} ${login}`;
       let endpoint = opened.get(key);
       if (!endpoint) {
         endpoint = openNew(place);

@@ -4,6 +4,7 @@ import { DEFAULTS } from './defaults.ts';
 import { createEndpoints } from './endpoints.ts';
 import { type RunOptions, type RunSummary, run } from './engine.ts';
 import { TransferError } from './errors.ts';
+import { ftpSettings } from './ftp/settings.ts';
 import type { Timeouts } from './http/client.ts';
 import { lazyHttp } from './lazy-http.ts';
 import { destinationKey } from './list/duplicates.ts';
@@ -150,6 +151,16 @@ function openEndpoints(options: TransferOptions, env: Environment, connections: 
     return createCredentials({ env, home: env.HOME || homedir(), uid: userInfo().uid, warn });
   });
   return createEndpoints({
+    settings: {
+      net: {
+        connections,
+        timeouts: options.timeouts,
+        authorities: async () => options.ca ?? [],
+        verifyTls: options.verifyTls ?? true,
+        warn,
+      },
+      ftp: ftpSettings(env),
+    },
     http: lazyHttp(async () => {
       const { createHttpClient } = await import('./http/client.ts');
       return createHttpClient({

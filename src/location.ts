@@ -54,6 +54,7 @@ const HOST_SCHEMES: ReadonlySet<string> = new Set([
   'dav',
   'davs',
   'ftp',
+  'ftps',
   'gs',
   'gsidav',
   'gsidavs',

@@ -240,11 +240,39 @@ export interface ClientCertificate {
   readonly key: string;
 }
 
+/** How to make connections that are not made by `http`. */
+export interface NetSettings {
+  /** With one host at a time. */
+  readonly connections: number;
+  /** Seconds; what is missing is as for `http`. */
+  readonly timeouts?:
+    | {
+        readonly connect?: number | undefined;
+        readonly firstByte?: number | undefined;
+        readonly stall?: number | undefined;
+      }
+    | undefined;
+  /** PEM texts of certificate authorities trusted beside the built-in ones. */
+  authorities(): Promise<readonly string[]>;
+  /** False: any certificate is accepted, with a warning. */
+  readonly verifyTls: boolean;
+  /** Told once per `key`. */
+  warn(key: string, message: string): void;
+}
+
+/** What a protocol is told that is neither a secret nor part of a URL. */
+export interface Settings {
+  readonly net?: NetSettings;
+  /** When `ftp` URLs use AUTH TLS: `auto` for logins with a user name where the server offers it. */
+  readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
+}
+
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
 export interface Context {
   readonly http: HttpClient;
   /** Differs where the secrets may differ, for `service`. Holds none itself. */
   readonly identity?: string;
+  readonly settings?: Settings | undefined;
   secrets(again?: boolean): Promise<Secrets>;
 }
 

@@ -13,6 +13,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   webdav: () => import('../protocols/webdav.ts'),
   webdavs: () => import('../protocols/webdav.ts'),
   gs: () => import('../protocols/gs.ts'),
+  ftp: () => import('../protocols/ftp.ts'),
+  ftps: () => import('../protocols/ftp.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -34,6 +34,7 @@ const RULES: readonly Rule[] = [
       below('src/local'),
       below('src/dav'),
       below('src/gcs'),
+      below('src/ftp'),
       /^src\/integrity\/digests\.ts$/,
       NODE,
     ],
@@ -42,6 +43,7 @@ const RULES: readonly Rule[] = [
   { of: below('src/gcs'), may: [CONTRACT, below('src/http'), below('src/gcs'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
+  { of: below('src/ftp'), may: [CONTRACT, below('src/http'), below('src/ftp'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
   {
     of: /^src\/(layers|stages|clock|permits|limiter|breaker|abort)\.ts$/,
@@ -74,6 +76,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'fast-xml-parser': below('src/dav'),
   'hash-wasm': below('src/integrity'),
   'google-auth-library': below('src/credentials'),
+  'basic-ftp': below('src/ftp'),
   'p-limit': /^(src|protocols)\//,
 };
 

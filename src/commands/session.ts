@@ -1,8 +1,9 @@
 import { homedir } from 'node:os';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
+import { ftpSettings } from '../ftp/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
-import type { HttpClient } from '../protocol.ts';
+import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
 import type { Values } from './option.ts';
 import type { STAT_OPTIONS } from './options.ts';
@@ -27,7 +28,11 @@ export interface SessionTools {
  * local disk needs neither. Throws `invalid-request` for settings that cannot be honoured.
  */
 export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
-  return createEndpoints({ http: openHttp(values, tools), secretsFor: lazySecrets(tools) });
+  return createEndpoints({
+    http: openHttp(values, tools),
+    settings: { net: netSettings(values, tools), ftp: ftpSettings(tools.env) },
+    secretsFor: lazySecrets(tools),
+  });
 }
 
 /**
@@ -35,25 +40,34 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
  * for settings that cannot be honoured.
  */
 export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient {
-  const verifyTls = readVerifyTls(tools.env);
-  const authorities = readAuthorities(values.ca, tools.env);
+  const { connections, authorities, verifyTls, timeouts, warn } = netSettings(values, tools);
   return lazyHttp(async () => {
     const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
     return createHttpClient({
       version: VERSION,
-      connectionsPerOrigin: tools.connections,
+      connectionsPerOrigin: connections,
       ca,
       moreCa: () => readMoreAuthorities(tools.env),
       proxyEnv: tools.env,
       verifyTls,
-      warn: tools.warn,
-      timeouts: {
-        connect: values.connectTimeout,
-        firstByte: values.firstByteTimeout,
-        stall: values.stallTimeout,
-      },
+      warn,
+      timeouts,
     });
   });
+}
+
+function netSettings(values: ServiceValues, { connections, env, warn }: SessionTools) {
+  return {
+    connections,
+    warn,
+    verifyTls: readVerifyTls(env),
+    authorities: readAuthorities(values.ca, env),
+    timeouts: {
+      connect: values.connectTimeout,
+      firstByte: values.firstByteTimeout,
+      stall: values.stallTimeout,
+    },
+  } satisfies NetSettings;
 }
 
 function lazySecrets({ env, warn }: SessionTools): SecretsFor {

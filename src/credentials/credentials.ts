@@ -5,7 +5,7 @@ import { createBearerDiscovery } from './bearer.ts';
 import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAuthorized } from './compose.ts';
 import { createGoogleLookup } from './google.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
-import { type Origin, originOf } from './origin.ts';
+import { isFtp, type Origin, originOf } from './origin.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
 import { createCertificateLookup } from './x509.ts';
 
@@ -55,7 +55,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   async function findAmbient(origin: Origin, again: boolean): Promise<Found | undefined> {
     const machine = await netrc.machine(origin, again);
     if (machine) return { secrets: machine, sources: ['netrc'] };
-    const bearer = origin.encrypted || origin.loopback ? await discoverBearer(again) : undefined;
+    const takesToken = (origin.encrypted || origin.loopback) && !isFtp(origin);
+    const bearer = takesToken ? await discoverBearer(again) : undefined;
     if (bearer) return { secrets: { bearer: bearer.token }, sources: [`bearer token from ${bearer.source}`] };
     const fallback = await netrc.fallback(again);
     return fallback && { secrets: fallback, sources: ['default entry of netrc'] };
@@ -94,7 +95,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     if (secrets.verifyTls === false && origin.encrypted) {
       warn(`unverified ${host}`, `${host}: the certificate is not verified, as ${found?.source} says`);
     }
-    if (!origin.encrypted && !origin.loopback && hasCredential(secrets)) {
+    // `ftp` may turn to TLS before it shows them, and warns itself when it does not.
+    if (!origin.encrypted && !origin.loopback && !isFtp(origin) && hasCredential(secrets)) {
       warn(`cleartext ${host}`, `${host}: credentials travel unencrypted (${sources.join(' and ')})`);
     }
     if (found?.section.password !== undefined && found.section.username === undefined && !secrets.username) {

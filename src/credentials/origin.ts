@@ -20,6 +20,8 @@ const SCHEMES: Readonly<Record<string, KnownScheme>> = {
   davs: { port: 443, encrypted: true, alike: ['webdavs', 'https'] },
   webdav: { port: 80, encrypted: false, alike: ['dav', 'http'] },
   webdavs: { port: 443, encrypted: true, alike: ['davs', 'https'] },
+  ftp: { port: 21, encrypted: false },
+  ftps: { port: 990, encrypted: true },
 };
 
 interface KnownScheme {
@@ -48,6 +50,11 @@ export function originOf(location: Location): Origin | undefined {
     encrypted: known.encrypted,
     loopback: LOOPBACK.test(host),
   };
+}
+
+/** FTP knows user names and passwords only, and learns in the conversation itself whether it is encrypted. */
+export function isFtp({ scheme }: Origin): boolean {
+  return scheme === 'ftp' || scheme === 'ftps';
 }
 
 /** Names of the sections that are about this origin, the most specific first. The default port may be left out. */

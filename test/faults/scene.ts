@@ -14,7 +14,7 @@ import { type RunOptions, type RunSummary, run } from '../../src/engine.ts';
 import { createHttpClient, type HttpClientOptions } from '../../src/http/client.ts';
 import { parseUrl } from '../../src/location.ts';
 import type { Event, Outcome } from '../../src/outcome.ts';
-import type { Endpoint } from '../../src/protocol.ts';
+import type { Endpoint, Settings } from '../../src/protocol.ts';
 import type { Place, Request, TransferRequest } from '../../src/request.ts';
 
 export const MIB = 1024 * 1024;
@@ -126,6 +126,7 @@ export interface RunMore {
   readonly options?: Partial<RunOptions>;
   readonly http?: Partial<HttpClientOptions>;
   readonly secretsFor?: SecretsFor;
+  readonly settings?: Settings;
   /** Instead of the registered protocols, for places that it knows. */
   readonly open?: (place: Place) => Endpoint | undefined;
   readonly clock?: Clock;
@@ -156,7 +157,11 @@ export async function runAll(requests: readonly Request[], more: RunMore = {}): 
     timeouts: { connect: 5, firstByte: 5, stall: 0.5 },
     ...more.http,
   });
-  const endpoints = createEndpoints({ http, secretsFor: more.secretsFor ?? (async () => ({})) });
+  const endpoints = createEndpoints({
+    http,
+    secretsFor: more.secretsFor ?? (async () => ({})),
+    ...(more.settings ? { settings: more.settings } : {}),
+  });
   try {
     const summary = await run(
       { total: requests.length, requests: (kind) => ofKind(requests, kind) },

@@ -60,8 +60,8 @@ export const MUTATIONS = {
   'a commit that fails is aborted as well': {
     file: 'src/stream.ts',
     from: `    staged = undefined;
-    const stored = await whole.commit(call.signal);`,
-    to: `    const stored = await whole.commit(call.signal);
+    const stored = await whole.commit(call.signal, digests);`,
+    to: `    const stored = await whole.commit(call.signal, digests);
     staged = undefined;`,
     test: ['test/core/stream.test.ts', 'a commit that fails is not aborted'],
   },

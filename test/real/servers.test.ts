@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readCertificate } from '../../fixtures/misbehaving/server.ts';
-import { findProgram, launch } from '../../fixtures/servers/launch.ts';
-import { LOGIN, type RunningNginx, type RunningSquid, startServer } from '../../fixtures/servers/servers.ts';
+import { findProgram, launch, listens } from '../../fixtures/servers/launch.ts';
+import {
+  LOGIN,
+  type RunningNginx,
+  type RunningSquid,
+  serverNames,
+  startServer,
+} from '../../fixtures/servers/servers.ts';
 
 const SUPERVISE = fileURLToPath(new URL('../../fixtures/servers/supervise.sh', import.meta.url));
 const BASIC = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`;
@@ -204,3 +210,63 @@ function isRunning(pid: number): boolean {
     return false;
   }
 }
+
+describe('by hand', () => {
+  const CLI = fileURLToPath(new URL('../../fixtures/servers/cli.mjs', import.meta.url));
+
+  /** Runs the command line with a temporary directory of its own, so that nobody's servers are ended. */
+  async function byHand(TMPDIR: string, ...args: string[]) {
+    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, TMPDIR } });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (piece) => {
+      text += piece;
+    });
+    child.stderr.setEncoding('utf8').on('data', (piece) => {
+      text += piece;
+    });
+    const [status] = await once(child, 'close');
+    return { status, text };
+  }
+
+  test.each(serverNames())('%s starts, goes on, and ends when it is told', async (name) => {
+    const directory = await mkdtemp(join(tmpdir(), 'bridle-by-hand-test-'));
+    // Servers that drop root must be able to walk through.
+    await chmod(directory, 0o755);
+    try {
+      const started = await byHand(directory, 'start', name);
+      expect(started).toMatchObject({ status: 0 });
+      const ports = [...started.text.matchAll(/:\/\/[\w.]+:(\d+)/g)].map(([, port]) => Number(port));
+      const pid = Number(/^pid: (\d+)$/m.exec(started.text)?.[1]);
+      expect(existsSync(`/proc/${pid}`)).toBe(true);
+      for (const port of ports) expect(await listens(port)).toBe(true);
+      expect(await byHand(directory, 'stop', name)).toEqual({ status: 0, text: '' });
+      for (const port of ports) expect(await listens(port)).toBe(false);
+      expect((await byHand(directory, 'stop', name)).text).toMatch(/was not started here/);
+      expect(await readdir(join(directory, `bridle-by-hand-${process.getuid?.() ?? 0}`))).toEqual([]);
+    } finally {
+      await byHand(directory, 'stop', name);
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  test('a second start ends the first', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'bridle-by-hand-test-'));
+    await chmod(directory, 0o755);
+    try {
+      const first = await byHand(directory, 'start', 'nginx');
+      const port = Number(/^http: .*:(\d+)$/m.exec(first.text)?.[1]);
+      expect(await listens(port)).toBe(true);
+      expect((await byHand(directory, 'start', 'nginx')).status).toBe(0);
+      expect(await listens(port)).toBe(false);
+    } finally {
+      await byHand(directory, 'stop', 'nginx');
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  test('names what there is when it is asked for something else', async () => {
+    const { status, text } = await byHand(tmpdir(), 'start', 'nothing');
+    expect(status).toBe(1);
+    expect(text).toMatch(new RegExp(serverNames().join(', ')));
+  });
+});
