@@ -20,7 +20,13 @@ type Proof = 'acknowledged' | 'read' | 'none';
 /** A service in memory whose uploads outlive what breaks them, and a source that breaks off where it is told to. */
 function scene(proof: Proof) {
   const state = join(scratch(), 'state');
-  const content = { bytes: randomBytes(SIZE), version: 'v1', breaksAt: Number.POSITIVE_INFINITY };
+  const content = {
+    bytes: randomBytes(SIZE),
+    version: 'v1',
+    breaksAt: Number.POSITIVE_INFINITY,
+    /** Takes no notice of the version that is asked for. */
+    isCareless: false,
+  };
   const stored = { partial: undefined as Buffer | undefined, whole: undefined as Buffer | undefined };
   const reads: number[] = [];
   let isDown = false;
@@ -30,7 +36,8 @@ function scene(proof: Proof) {
     service: 'source',
     stat: async () => ({ type: 'file', size: content.bytes.length, version: content.version }),
     read: async (_path, { range, version }) => {
-      if (version !== undefined && version !== content.version) throw new TransferError('changed', 'another');
+      if (!content.isCareless && version !== undefined && version !== content.version)
+        throw new TransferError('changed', 'another');
       const start = range?.start ?? 0;
       reads.push(start);
       return {
@@ -193,6 +200,16 @@ describe('P4 an upload that broke off', () => {
       expect(all.stored.whole?.equals(all.content.bytes)).toBe(true);
     },
   );
+
+  test('starts over when the service ignores which version it is asked for', async () => {
+    const all = await broken('acknowledged');
+    all.content.bytes = randomBytes(SIZE);
+    all.content.version = 'v2';
+    all.content.isCareless = true;
+    const { outcome } = await all.transfer();
+    expect(outcome).toMatchObject({ status: 'done', resumedFrom: 0 });
+    expect(all.stored.whole?.equals(all.content.bytes)).toBe(true);
+  });
 
   test('starts over when the bytes of the source are others under the same version', async () => {
     const all = await broken('acknowledged');

@@ -12,6 +12,7 @@ const CONFORMANCE = 'test/conformance.test.ts';
 const TURNS = 'test/core/turns.test.ts';
 const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
+const RESUME = 'test/core/remote-resume.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
@@ -298,5 +299,35 @@ export const MUTATIONS = {
     from: 'if (lower.length !== digits) {',
     to: 'if (false) {',
     test: ['test/request.test.ts', ''],
+  },
+  'a stored block that is another counts as proven': {
+    file: 'src/prefix-proof.ts',
+    from: '(await hasher.prefix()) !== block.sha256',
+    to: "(await hasher.prefix()) === ''",
+    test: [RESUME, 'P4 an upload that broke off is proven again'],
+  },
+  'a partial of another destination is gone on with': {
+    file: 'src/resuming.ts',
+    from: 'header.destination !== call.to.name',
+    to: 'false',
+    test: [RESUME, 'P4 an upload that broke off starts over when its journal'],
+  },
+  'the version of the source is not looked at on a resume': {
+    file: 'src/resuming.ts',
+    from: 'if (source?.version === version) return source;',
+    to: 'if (source) return source;',
+    test: [RESUME, 'P4 an upload that broke off starts over when the service ignores'],
+  },
+  'what a live writer holds is taken over': {
+    file: 'src/remote-journals.ts',
+    from: 'if (one.isInUse) continue;',
+    to: '',
+    test: [RESUME, 'journals of partials on services L13'],
+  },
+  'a handle is written for all to read': {
+    file: 'src/resume-handle.ts',
+    from: 'O_NOFOLLOW, 0o600)',
+    to: 'O_NOFOLLOW, 0o644)',
+    test: [RESUME, 'P4 an upload that broke off P10'],
   },
 };
