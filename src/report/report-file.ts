@@ -5,7 +5,7 @@ import { attempt, BATCH, openPartialFile, type PartialFile } from './partial-fil
 export type ReportFile = Pick<PartialFile, 'append' | 'publish'>;
 
 /** Names of what is open already, whatever stands behind them. */
-const OPEN_ALREADY = /^\/(dev|proc)\//;
+const OPEN_ALREADY = /^\/(?:dev\/(?:stdout$|stderr$|fd\/)|proc\/)/;
 
 /**
  * Opens what a report is to be written to: a file, which is replaced when the report is whole, also through links, or a
