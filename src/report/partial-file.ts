@@ -14,7 +14,7 @@ import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import { writerId, writerLives } from '../local/writer.ts';
 
 /** Written in few large calls: one a record would cost more than the record. */
-const BATCH = 64 * 1024;
+export const BATCH = 64 * 1024;
 
 /** Names tried for one file before giving up. */
 const MOST_NAMES = 10_000;
@@ -115,7 +115,8 @@ export function openPartialFile(path: string): PartialFile {
   };
 }
 
-function attempt<T>(doing: string, work: () => T): T {
+/** What `work` returns; what it throws is a `TransferError`. */
+export function attempt<T>(doing: string, work: () => T): T {
   try {
     return work();
   } catch (error) {

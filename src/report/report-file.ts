@@ -1,14 +1,11 @@
 import { closeSync, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { TransferError, toTransferError } from '../errors.ts';
-import { openPartialFile, type PartialFile } from './partial-file.ts';
-
-/** Written in few large calls: one a record would cost more than the record. */
-const BATCH = 64 * 1024;
+import { attempt, BATCH, openPartialFile, type PartialFile } from './partial-file.ts';
 
 export type ReportFile = Pick<PartialFile, 'append' | 'publish'>;
 
 /** Names of what is open already, whatever stands behind them. */
-const OPEN_ALREADY = /^\/(dev|proc)\//;
+const OPEN_ALREADY = /^\/(?:dev\/(?:stdout$|stderr$|fd\/)|proc\/)/;
 
 /**
  * Opens what a report is to be written to: a file, which is replaced when the report is whole, also through links, or a
@@ -49,12 +46,4 @@ function openInPlace(path: string, doing: string): ReportFile {
       if (failure !== undefined) throw toTransferError(failure, doing);
     },
   };
-}
-
-function attempt<T>(doing: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw toTransferError(error, doing);
-  }
 }

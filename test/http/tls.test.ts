@@ -66,6 +66,16 @@ describe('a certificate', () => {
     },
   );
 
+  test('that never comes, because the port speaks no TLS, is told as that', async () => {
+    const server = await serve(async (visit) => visit.send(OK));
+    const url = server.url.replace('http:', 'https:');
+    await expect(makeClient().send({ method: 'GET', url, signal: never })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('what it answers is not TLS'),
+      hint: expect.stringContaining('write `http:`'),
+    });
+  });
+
   test('S11 for another host is refused', async () => {
     const server = await answering('other');
     await expect(

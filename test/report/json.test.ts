@@ -1,12 +1,22 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TransferError } from '../../src/errors.ts';
 import type { Event } from '../../src/outcome.ts';
 import { eventLines } from '../../src/report/event-lines.ts';
 import { jsonReport } from '../../src/report/json.ts';
 import { openPartialFile } from '../../src/report/partial-file.ts';
+import { openReportFile } from '../../src/report/report-file.ts';
 import { at, attempt, failed, MISSING, NOON, outcome, REFUSED } from './script.ts';
 
 let directory = '';
@@ -210,6 +220,21 @@ describe('the JSON report', () => {
     expect(writes.length).toBeLessThan(100);
     report.close();
     expect(JSON.parse(readFileSync(path, 'utf8')).outcomes).toHaveLength(5000);
+  });
+
+  test('replaces an older report in memory as anywhere', () => {
+    const path = join(
+      mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bridle-report-')),
+      'report.json',
+    );
+    try {
+      for (let run = 0; run < 2; run++) {
+        jsonReport({ file: openReportFile(path), version: '1', now: clock() }).close();
+        expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ outcomes: [] });
+      }
+    } finally {
+      rmSync(dirname(path), { recursive: true });
+    }
   });
 
   test('replaces an older report only when it is whole', () => {
