@@ -1,6 +1,6 @@
 import { TransferError } from './errors.ts';
 import type { Location, UrlSecret } from './location.ts';
-import type { Endpoint, HttpClient, Secrets } from './protocol.ts';
+import type { Context, Endpoint, HttpClient, Secrets } from './protocol.ts';
 import { knownSchemes, loadProtocol } from './registry.ts';
 import type { Place } from './request.ts';
 
@@ -22,6 +22,8 @@ export interface Endpoints {
 export function createEndpoints(tools: {
   readonly http: HttpClient;
   readonly secretsFor: SecretsFor;
+  readonly warn?: Context['warn'];
+  readonly waits?: Context['waits'];
 }): Endpoints {
   const opened = new Map<string, Promise<Endpoint>>();
 
@@ -31,15 +33,19 @@ export function createEndpoints(tools: {
     return protocol.open(location, {
       http: tools.http,
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
+      username: secret?.username,
+      warn: tools.warn,
+      waits: tools.waits,
     });
   }
 
   return {
     open(place) {
-      // A URL with a secret of its own is an identity of its own; it is not worth keeping.
-      if (place.secret) return openNew(place);
+      const { secret } = place;
+      // A URL with a secret of its own is an identity of its own; it is not worth keeping. A name alone is no secret.
+      if (secret?.password !== undefined || secret?.query !== undefined) return openNew(place);
       const { scheme, authority, site } = place.location;
-      const key = `${scheme}://${authority} ${site}`;
+      const key = `${scheme}://${authority} ${site} ${secret?.username ?? ''}`;
       let endpoint = opened.get(key);
       if (!endpoint) {
         endpoint = openNew(place);

@@ -54,6 +54,8 @@ export interface PartialWrite {
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
+  /** The stored prefix, where it can be read back. */
+  read?(call: ReadCall): Promise<Source>;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
 }
@@ -105,13 +107,15 @@ export interface WriteCall extends Call {
   readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
   readonly expected?: readonly Digest[] | undefined;
-  /** Called once with the handle of what is being written, before the first byte. With it, a broken write is kept. */
+  /** Called with the handle of what is being written, before the first byte, and again when what it says has grown. With it, a broken write is kept. */
   readonly onPartial?: ((handle: string) => void) | undefined;
   readonly retry: RetryUnit;
 }
 
 export interface PartialCall extends Call {
   readonly key: string;
+  /** What the journal kept of an earlier run's write; without it, only what this process knows is found. */
+  readonly handle?: string | undefined;
 }
 
 export interface RemoveCall extends Call {
@@ -187,12 +191,38 @@ export interface Secrets {
   readonly query?: string;
   /** False when the section says `verify = false`. */
   readonly verifyTls?: boolean;
+  /** For the schemes that ssh carries. */
+  readonly ssh?: SshSecrets;
+}
+
+/** What ssh is to show and to believe. Keys stay in their files; only paths travel. */
+export interface SshSecrets {
+  /** `verify`: known keys only. `accept-new`: those of hosts that are not known, too; a changed one never. `off`: any. */
+  readonly hostKey: 'verify' | 'accept-new' | 'off';
+  /** Absolute path. Without it, ssh looks where it always does: ssh_config, the agent, `~/.ssh`. */
+  readonly privateKey?: string;
+  /** Absolute path of a file in place of `~/.ssh/known_hosts`. */
+  readonly knownHosts?: string;
+  /** Path of a file in place of `~/.ssh/config` and `/etc/ssh/ssh_config`. */
+  readonly config?: string;
+  /** Path of the `ssh` to run, or `none` to do without; the first in PATH otherwise. */
+  readonly program?: string;
+  /** Environment of ssh and of what it starts. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where `.ssh` lies. */
+  readonly home: string;
 }
 
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
 export interface Context {
   readonly http: HttpClient;
   secrets(again?: boolean): Promise<Secrets>;
+  /** User name of the URL: part of who we are at the service. */
+  readonly username?: string | undefined;
+  /** Tells the user something, once per `key`. */
+  readonly warn?: ((key: string, message: string) => void) | undefined;
+  /** Seconds to wait; the protocol's own where absent. */
+  readonly waits?: { readonly connect: number; readonly firstByte: number; readonly stall: number } | undefined;
 }
 
 export interface Protocol {

@@ -8,6 +8,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   stdio: () => import('../protocols/stdio.ts'),
   http: () => import('../protocols/http.ts'),
   https: () => import('../protocols/http.ts'),
+  sftp: () => import('../protocols/sftp.ts'),
+  scp: () => import('../protocols/sftp.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -1,0 +1,79 @@
+import { TransferError } from '../errors.ts';
+import type { Context, SshSecrets } from '../protocol.ts';
+import { chooseTransport } from './choice.ts';
+import { type NewHosts, placeForNewHosts } from './new-hosts.ts';
+import { openSession, type Session } from './session.ts';
+import { type SshRun, sshTarget } from './ssh-arguments.ts';
+import { startSsh } from './ssh-process.ts';
+import type { Transport } from './transport.ts';
+
+/** Seconds where nobody says otherwise. */
+const WAITS = { connect: 10, firstByte: 300, stall: 60 };
+/** Seconds beyond the connection in which a host must have let us in: some look names up for half a minute first. */
+const LOGIN = 60;
+
+/** Opens sessions with one host, by what transport there is. */
+export interface Connector {
+  connect(): Promise<Session>;
+  /** Removes what was kept for the run. */
+  close(): Promise<void>;
+}
+
+/** `authority` is `host[:port]` of the URL. */
+export function createConnector(authority: string, context: Context): Connector {
+  const waits = context.waits ?? WAITS;
+  let newHosts: NewHosts | undefined;
+
+  async function start(): Promise<Transport> {
+    const secrets = await context.secrets();
+    const username = secrets.username ?? context.username;
+    const target = sshTarget(authority, username);
+    const name = username === undefined ? authority : `${username}@${authority}`;
+    if (secrets.password !== undefined) {
+      throw new TransferError('unsupported', `ssh to \`${name}\`: a password in the URL is not used`, {
+        hint: 'use a key: SSH_PRIVATE_KEY, ssh_config, or an agent',
+      });
+    }
+    const ssh = secrets.ssh;
+    if (!ssh) throw new TransferError('unexpected', `ssh to \`${name}\`: nothing says how to run ssh`);
+    warnOff(ssh, authority);
+    const choice = chooseTransport(ssh);
+    newHosts ??= placeForNewHosts(ssh);
+    const run: SshRun = {
+      target,
+      ssh,
+      connectSeconds: waits.connect,
+      newHosts: newHosts.path,
+      remote: { subsystem: 'sftp' },
+    };
+    const onNewHost = (host: string) => {
+      // Whoever believes anybody was told so already.
+      if (ssh.hostKey !== 'accept-new') return;
+      context.warn?.(
+        `new host key ${authority}`,
+        `ssh to \`${authority}\`: the key of ${host} was not known and is accepted from now on`,
+      );
+    };
+    if (choice.kind === 'ssh') return startSsh({ ...run, program: choice.program, name, onNewHost });
+    const { connectSsh2 } = await import('./ssh2.ts');
+    return connectSsh2({ ...run, name, onNewHost });
+  }
+
+  function warnOff(ssh: SshSecrets, host: string): void {
+    if (ssh.hostKey !== 'off') return;
+    context.warn?.(
+      `ssh host key off ${host}`,
+      `ssh to \`${host}\`: THE HOST KEY IS NOT VERIFIED, anybody on the way can read and change the data (--ssh-host-key off)`,
+    );
+  }
+
+  return {
+    connect: async () =>
+      openSession(await start(), {
+        open: waits.connect + LOGIN,
+        stall: waits.stall,
+        slow: Math.max(waits.firstByte, waits.stall),
+      }),
+    close: async () => newHosts?.remove(),
+  };
+}

@@ -1,0 +1,72 @@
+import type { Handle } from './files.ts';
+import { letGo } from './files.ts';
+import type { Session } from './session.ts';
+import type { Lease, Sessions } from './sessions.ts';
+
+/** One session's hold on a file that is read or written. */
+export interface Lane {
+  readonly session: Session;
+  readonly handle: Handle;
+  /** Bytes asked for or sent and not answered. */
+  underWay: number;
+}
+
+/** Milliseconds of round trip from which one session cannot be kept full: an SSH channel has 2 MiB under way (channels.h). */
+const FAR = 8;
+/** Bytes that make another session worth its opening. */
+const WORTH = 8 * 1024 * 1024;
+const MOST = 4;
+/** More than the channel of one session holds, so that it never runs dry. */
+const LANE_BYTES = 4 * 1024 * 1024;
+
+export interface Lanes {
+  readonly all: readonly Lane[];
+  /** The lane with the least under way. */
+  pick(): Lane;
+  /** Bytes that may be under way on all of them. */
+  window(): number;
+  close(): void;
+}
+
+/**
+ * The lanes of one file. The first is there; where the host is far and much is to move, others come as they open.
+ * `open` gives the same file on another session, or undefined when it is not the same there.
+ */
+export function createLanes(
+  sessions: Sessions,
+  first: { readonly lease: Lease; readonly handle: Handle },
+  more: { readonly bytes: number; open(session: Session): Promise<Handle | undefined> },
+): Lanes {
+  const leases: Lease[] = [first.lease];
+  const all: Lane[] = [{ session: first.lease.session, handle: first.handle, underWay: 0 }];
+  let isClosed = false;
+
+  async function widen(): Promise<void> {
+    while (!isClosed && all.length < MOST && more.bytes >= WORTH * (all.length + 1)) {
+      const lease = await sessions.another(all.map(({ session }) => session));
+      if (!lease) return;
+      const { session } = lease;
+      const handle = await more.open(session).catch(() => undefined);
+      if (!handle || isClosed) {
+        if (handle) letGo(session, handle);
+        lease.release();
+        return;
+      }
+      leases.push(lease);
+      all.push({ session, handle, underWay: 0 });
+    }
+  }
+
+  if (first.lease.session.roundTrip >= FAR) void widen();
+  return {
+    all,
+    pick: () => all.reduce((best, one) => (one.underWay < best.underWay ? one : best)),
+    window: () => Math.min(sessions.window(), LANE_BYTES * all.length),
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      for (const { session, handle } of all) letGo(session, handle);
+      for (const lease of leases) lease.release();
+    },
+  };
+}

@@ -1,0 +1,4 @@
+import { conformance } from '../conformance.ts';
+import { sftpSubject } from '../sftp-subject.ts';
+
+conformance('sftp, OpenSSH', () => sftpSubject());

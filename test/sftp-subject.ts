@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type ServerOptions, startServer } from '../fixtures/servers/servers.ts';
+import type { RunningSshd } from '../fixtures/servers/sshd.ts';
+import { open } from '../protocols/sftp.ts';
+import { TransferError } from '../src/errors.ts';
+import { parseUrl } from '../src/location.ts';
+import type { Context, Endpoint, SshSecrets } from '../src/protocol.ts';
+import type { Subject } from './conformance.ts';
+
+/** What the tests' sshd needs to be shown, and nothing of this machine's own configuration. */
+export function sshSecrets(sshd: RunningSshd, more: Partial<SshSecrets> = {}): SshSecrets {
+  return {
+    hostKey: 'verify',
+    privateKey: sshd.keys.ed25519,
+    knownHosts: sshd.knownHosts,
+    config: '/dev/null',
+    environment: { PATH: process.env.PATH },
+    home: sshd.directory,
+    ...more,
+  };
+}
+
+export interface OpenOptions {
+  readonly ssh?: Partial<SshSecrets>;
+  readonly username?: string;
+  readonly port?: number;
+  readonly warn?: (key: string, message: string) => void;
+  readonly waits?: Context['waits'];
+  readonly scheme?: 'sftp' | 'scp';
+}
+
+/** An endpoint of the tests' sshd. */
+export function openSftp(sshd: RunningSshd, options: OpenOptions = {}): Endpoint {
+  const { location } = parseUrl(`${options.scheme ?? 'sftp'}://127.0.0.1:${options.port ?? sshd.port}/`);
+  return open(location, {
+    http: {
+      send: () => Promise.reject(new TransferError('unexpected', 'there is no http here')),
+      close: async () => undefined,
+    },
+    secrets: async () => ({ ssh: sshSecrets(sshd, options.ssh) }),
+    username: options.username ?? sshd.username,
+    warn: options.warn,
+    waits: options.waits,
+  });
+}
+
+/** A directory of a fresh sshd; `jailed`: the writable one of its jail. */
+export async function sftpSubject(
+  options: OpenOptions & { readonly server?: ServerOptions; readonly jailed?: boolean } = {},
+): Promise<Subject> {
+  const sshd = await startServer('sshd', options.server ?? {});
+  const { jail } = sshd;
+  if (options.jailed && !jail)
+    throw new TransferError('unsupported', 'a jail needs root and a directory /srv');
+  const root = options.jailed && jail ? join(jail.root, 'data') : sshd.files;
+  const base = options.jailed ? '/data' : root;
+  const endpoint = openSftp(sshd, options.jailed && jail ? { username: jail.username, ...options } : options);
+  const disk = (name: string) => join(root, name);
+  return {
+    endpoint,
+    path: (name) => (name === '' ? base : `${base}/${name}`),
+    look: async (name) => (fs.existsSync(disk(name)) ? fs.readFileSync(disk(name)) : undefined),
+    async put(name, content) {
+      const above = dirname(disk(name));
+      fs.mkdirSync(above, { recursive: true });
+      if (options.jailed) fs.chownSync(above, 65534, 65534);
+      fs.writeFileSync(disk(name), content);
+      if (options.jailed) fs.chownSync(disk(name), 65534, 65534);
+    },
+    async close() {
+      await endpoint.close?.();
+      await sshd.stop();
+    },
+  };
+}
