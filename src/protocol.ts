@@ -222,7 +222,9 @@ export interface Context {
   /** Tells the user something, once per `key`. */
   readonly warn?: ((key: string, message: string) => void) | undefined;
   /** Seconds to wait; the protocol's own where absent. */
-  readonly waits?: { readonly connect: number; readonly firstByte: number; readonly stall: number } | undefined;
+  readonly waits?:
+    | { readonly connect?: number; readonly firstByte?: number; readonly stall?: number }
+    | undefined;
 }
 
 export interface Protocol {

@@ -60,13 +60,18 @@ export async function sftpSubject(
   return {
     endpoint,
     path: (name) => (name === '' ? base : `${base}/${name}`),
-    look: async (name) => (fs.existsSync(disk(name)) ? fs.readFileSync(disk(name)) : undefined),
+    async look(name) {
+      const at = disk(name);
+      const isLink = fs.lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+      // What a link in a jail leads to is seen from inside.
+      const real = isLink && options.jailed && jail ? join(jail.root, fs.readlinkSync(at)) : at;
+      return fs.existsSync(real) ? fs.readFileSync(real) : undefined;
+    },
     async put(name, content) {
-      const above = dirname(disk(name));
-      fs.mkdirSync(above, { recursive: true });
-      if (options.jailed) fs.chownSync(above, 65534, 65534);
+      fs.mkdirSync(dirname(disk(name)), { recursive: true });
       fs.writeFileSync(disk(name), content);
-      if (options.jailed) fs.chownSync(disk(name), 65534, 65534);
+      if (!options.jailed) return;
+      for (let at = disk(name); at !== root; at = dirname(at)) fs.chownSync(at, 65534, 65534);
     },
     async close() {
       await endpoint.close?.();

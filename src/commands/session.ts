@@ -11,7 +11,7 @@ import { VERSION } from './version.ts';
 /** What a command says about the services that it talks to. */
 export type ServiceValues = Pick<
   Values<typeof STAT_OPTIONS>,
-  'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout'
+  'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout' | 'sshHostKey'
 >;
 
 export interface SessionTools {
@@ -28,7 +28,14 @@ export interface SessionTools {
 export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
   const verifyTls = readVerifyTls(tools.env);
   const authorities = readAuthorities(values.ca, tools.env);
+  const waits = {
+    connect: values.connectTimeout,
+    firstByte: values.firstByteTimeout,
+    stall: values.stallTimeout,
+  };
   return createEndpoints({
+    warn: tools.warn,
+    waits,
     http: lazyHttp(async () => {
       const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
       return createHttpClient({
@@ -38,24 +45,21 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
         proxyEnv: tools.env,
         verifyTls,
         warn: tools.warn,
-        timeouts: {
-          connect: values.connectTimeout,
-          firstByte: values.firstByteTimeout,
-          stall: values.stallTimeout,
-        },
+        timeouts: waits,
       });
     }),
-    secretsFor: lazySecrets(tools),
+    secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
 
-function lazySecrets({ env, warn }: SessionTools): SecretsFor {
+function lazySecrets({ env, warn }: SessionTools, sshHostKey: ServiceValues['sshHostKey']): SecretsFor {
   let secretsFor: SecretsFor | undefined;
   return async (location, fromUrl, again) => {
     if (!secretsFor) {
       const { createCredentials } = await import('../credentials/credentials.ts');
       const home = env.HOME || homedir();
-      secretsFor ??= createCredentials({ env, home, uid: process.geteuid?.() ?? 0, warn }).secretsFor;
+      const uid = process.geteuid?.() ?? 0;
+      secretsFor ??= createCredentials({ env, home, uid, warn, sshHostKey }).secretsFor;
     }
     return secretsFor(location, fromUrl, again);
   };

@@ -6,6 +6,7 @@ import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAutho
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { type Origin, originOf } from './origin.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
+import { createSshLookup, type SshHostKeyPolicy } from './ssh.ts';
 
 export interface CredentialsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -19,6 +20,8 @@ export interface CredentialsOptions {
   readonly now?: () => number;
   /** Directory that everybody may write to, where a token file may lie; `/tmp` by default. */
   readonly shared?: string;
+  /** Which host keys ssh believes; by default what `BRIDLE_SSH_HOST_KEY` says, else `verify`. */
+  readonly sshHostKey?: SshHostKeyPolicy | undefined;
 }
 
 export interface Credentials {
@@ -43,6 +46,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   };
   const findSection = createSectionLookup({ env, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
+  const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
 
   /** Credentials that no URL and no section asked for. The entry for every host is a last resort. */
@@ -62,6 +66,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
     const url = fromUrlSecret(fromUrl);
+    const ssh = await findSsh(location);
+    if (ssh) return { secrets: { ...url.secrets, ssh: ssh.secrets }, sources: [...url.sources, ssh.source] };
     const origin = originOf(location);
     if (!origin) return url;
     if (url.secrets.username !== undefined) {

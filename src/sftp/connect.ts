@@ -21,7 +21,7 @@ export interface Connector {
 
 /** `authority` is `host[:port]` of the URL. */
 export function createConnector(authority: string, context: Context): Connector {
-  const waits = context.waits ?? WAITS;
+  const waits = { ...WAITS, ...context.waits };
   let newHosts: NewHosts | undefined;
 
   async function start(): Promise<Transport> {

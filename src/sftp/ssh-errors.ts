@@ -17,6 +17,22 @@ interface Cause {
 }
 
 const CHECK_KEY = 'ask whoever runs the host for its fingerprint';
+const CHANGED = {
+  code: 'permission-denied',
+  text: 'the host shows another key than the one that is known',
+  hint: `somebody may be listening; ${CHECK_KEY}, and only then remove the old key (\`ssh-keygen -R HOST\`)`,
+} as const;
+const REVOKED = { code: 'permission-denied', text: 'the key of the host is revoked' } as const;
+const UNKNOWN = {
+  code: 'permission-denied',
+  text: 'the key of the host is not known',
+  hint: `${CHECK_KEY} and put its key into ~/.ssh/known_hosts or the file that SSH_KNOWN_HOSTS names, or accept new keys with --ssh-host-key accept-new`,
+} as const;
+const NO_KEY = {
+  code: 'unauthenticated',
+  text: 'permission denied: the host accepts none of the keys',
+  hint: 'name the right key with SSH_PRIVATE_KEY (SSH_PRIVATE_KEY_<site> for one site), in ssh_config, or add it to an agent; a key with a passphrase works through an agent only',
+} as const;
 
 /**
  * What ssh prints → our codes, the first that fits. The texts are those of OpenSSH 7.6 to 10 (sshconnect.c,
@@ -25,20 +41,15 @@ const CHECK_KEY = 'ask whoever runs the host for its fingerprint';
 const CAUSES: readonly Cause[] = [
   {
     says: /REMOTE HOST IDENTIFICATION HAS CHANGED|Offending .* key in|differs from the key for the IP/i,
-    code: 'permission-denied',
-    text: 'the host shows another key than the one that is known',
-    hint: `somebody may be listening; ${CHECK_KEY}, and only then remove the old key (\`ssh-keygen -R HOST\`)`,
+    ...CHANGED,
   },
   {
     says: /REVOKED HOST KEY|marked as revoked/i,
-    code: 'permission-denied',
-    text: 'the key of the host is revoked',
+    ...REVOKED,
   },
   {
     says: /Host key verification failed|No .* host key is known for/i,
-    code: 'permission-denied',
-    text: 'the key of the host is not known',
-    hint: `${CHECK_KEY} and put its key into ~/.ssh/known_hosts or the file that SSH_KNOWN_HOSTS names, or accept new keys with --ssh-host-key accept-new`,
+    ...UNKNOWN,
   },
   {
     says: /UNPROTECTED PRIVATE KEY FILE/,
@@ -66,9 +77,7 @@ const CAUSES: readonly Cause[] = [
   },
   {
     says: /Permission denied \(|No supported authentication methods/,
-    code: 'unauthenticated',
-    text: 'permission denied: the host accepts none of the keys',
-    hint: 'name the right key with SSH_PRIVATE_KEY (SSH_PRIVATE_KEY_<site> for one site), in ssh_config, or add it to an agent; a key with a passphrase works through an agent only',
+    ...NO_KEY,
   },
   {
     says: /Could not resolve hostname .*(Temporary failure|Try again)/i,
@@ -116,10 +125,7 @@ export function sshError({ name, stderr, status }: SshEnd): TransferError {
     .filter((line) => line !== '' && !/^[@*#=\s-]+$/.test(line) && !/^Warning: Permanently added/.test(line));
   if (cause) {
     const said = lines.find((line) => cause.says.test(line)) ?? '';
-    return new TransferError(cause.code, `ssh to \`${name}\`: ${cause.text}`, {
-      cause: new Error(`ssh said: ${said.slice(0, 300)}`),
-      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
-    });
+    return causeError(name, cause, new Error(`ssh said: ${said.slice(0, 300)}`));
   }
   const said = lines.slice(-SHOWN_LINES).join('; ').slice(0, 300);
   const how =
@@ -129,6 +135,23 @@ export function sshError({ name, stderr, status }: SshEnd): TransferError {
         ? 'the session ended'
         : `it ended with ${status}`;
   return new TransferError('unavailable', `ssh to \`${name}\`: ${said === '' ? how : `${how}: ${said}`}`);
+}
+
+/** Why a host is not believed, where we look at its key ourselves. */
+export function hostKeyError(name: string, verdict: 'unknown' | 'changed' | 'revoked'): TransferError {
+  return causeError(name, { unknown: UNKNOWN, changed: CHANGED, revoked: REVOKED }[verdict]);
+}
+
+/** The host let none of our keys in. */
+export function noKeyError(name: string, cause: unknown): TransferError {
+  return causeError(name, NO_KEY, cause);
+}
+
+function causeError(name: string, known: Omit<Cause, 'says'>, cause?: unknown): TransferError {
+  return new TransferError(known.code, `ssh to \`${name}\`: ${known.text}`, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(known.hint === undefined ? {} : { hint: known.hint }),
+  });
 }
 
 /** Hosts whose new key ssh has just taken down, as it names them. */
