@@ -28,8 +28,16 @@ const RULES: readonly Rule[] = [
   { of: /^src\/list(\.ts|\/)/, may: [CONTRACT, REQUESTS, EXPECTED, below('src/list'), NODE] },
   {
     of: below('protocols'),
-    may: [CONTRACT, below('src/http'), below('src/local'), /^src\/integrity\/digests\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/http'),
+      below('src/local'),
+      below('src/sftp'),
+      /^src\/integrity\/digests\.ts$/,
+      NODE,
+    ],
   },
+  { of: below('src/sftp'), may: [CONTRACT, below('src/sftp'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
@@ -63,6 +71,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
   'hash-wasm': below('src/integrity'),
   'p-limit': /^(src|protocols)\//,
+  ssh2: /^src\/sftp\/ssh2\.ts$/,
 };
 
 /** Files longer than 300 lines, and why they are. */

@@ -28,18 +28,27 @@ export interface OpenOptions {
   readonly warn?: (key: string, message: string) => void;
   readonly waits?: Context['waits'];
   readonly scheme?: 'sftp' | 'scp';
+  /** A name of ssh_config, without a port. */
+  readonly host?: string;
+  /** ssh finds keys, users and known hosts by itself. */
+  readonly withoutKey?: boolean;
 }
 
 /** An endpoint of the tests' sshd. */
 export function openSftp(sshd: RunningSshd, options: OpenOptions = {}): Endpoint {
-  const { location } = parseUrl(`${options.scheme ?? 'sftp'}://127.0.0.1:${options.port ?? sshd.port}/`);
+  const authority = options.host ?? `127.0.0.1:${options.port ?? sshd.port}`;
+  const { location } = parseUrl(`${options.scheme ?? 'sftp'}://${authority}/`);
+  const { privateKey: _, ...keyless } = sshSecrets(sshd, options.ssh);
+  const { knownHosts: __, ...plain } = keyless;
+  const withoutKey = options.host === undefined ? keyless : plain;
+  const ssh = options.withoutKey ? withoutKey : sshSecrets(sshd, options.ssh);
   return open(location, {
     http: {
       send: () => Promise.reject(new TransferError('unexpected', 'there is no http here')),
       close: async () => undefined,
     },
-    secrets: async () => ({ ssh: sshSecrets(sshd, options.ssh) }),
-    username: options.username ?? sshd.username,
+    secrets: async () => ({ ssh }),
+    username: options.host === undefined ? (options.username ?? sshd.username) : options.username,
     warn: options.warn,
     waits: options.waits,
   });

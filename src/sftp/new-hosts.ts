@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { SshSecrets } from '../protocol.ts';
@@ -26,13 +26,11 @@ export function placeForNewHosts(ssh: SshSecrets): NewHosts {
   };
 }
 
-/** True when the file, or the directory that it would be made in, or the `.ssh` that ssh would make, can be written to. */
+/** Permission bits do not tell (read-only mounts, root): only opening does. An empty file is what ssh would make as well. */
 function isWritable(path: string): boolean {
-  let at = path;
-  if (!existsSync(at)) at = dirname(at);
-  if (!existsSync(at)) at = dirname(at);
   try {
-    accessSync(at, constants.W_OK);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'a', 0o600));
     return true;
   } catch {
     return false;
