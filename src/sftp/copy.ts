@@ -3,10 +3,11 @@ import type { CopyCall, Staged } from '../protocol.ts';
 import { refuseAborted } from './abortable.ts';
 import { type Attributes, statOf, versionOf } from './attributes.ts';
 import { canCopy, copyRange, letGo, openFile, statFile, statHandle } from './files.ts';
+import { holdFile } from './holding.ts';
 import type { Session } from './session.ts';
 import { openPartial, type SinkTools, writeStaged } from './sink.ts';
 import { openSource } from './source.ts';
-import { discardPartial, stage } from './staged.ts';
+import { dropPartial, stage } from './staged.ts';
 import { OPEN } from './wire.ts';
 
 /** Bytes of one request: the server answers nothing else meanwhile, and a disk takes a second for this. */
@@ -45,6 +46,7 @@ async function copyThere(tools: SinkTools, from: string, to: string, call: CopyC
   );
   const { lease, handle, partial, oldMode } = opened;
   const { session } = lease;
+  const holding = holdFile(lease, handle);
   try {
     const reading = await openFile(session, { path: from, flags: OPEN.read }, doing);
     try {
@@ -62,14 +64,10 @@ async function copyThere(tools: SinkTools, from: string, to: string, call: CopyC
     } finally {
       letGo(session, reading);
     }
-    const close = () => {
-      letGo(session, handle);
-      lease.release();
-    };
-    return stage(tools, { path: to, partial, size, session, handle, oldMode, close }, call);
+    return stage(tools, { path: to, partial, size, session, handle, oldMode, holding }, call);
   } catch (error) {
-    await discardPartial(sessions, { session, handle, partial }, call.signal);
-    lease.release();
+    holding.close();
+    await dropPartial(sessions, partial, call.signal);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import type { Handle } from './files.ts';
 import { letGo } from './files.ts';
+import { type Holding, holdFile } from './holding.ts';
 import type { Session } from './session.ts';
 import type { Lease, Sessions } from './sessions.ts';
 
@@ -19,13 +20,12 @@ const MOST = 4;
 /** More than the channel of one session holds, so that it never runs dry. */
 const LANE_BYTES = 4 * 1024 * 1024;
 
-export interface Lanes {
+export interface Lanes extends Holding {
   readonly all: readonly Lane[];
   /** The lane with the least under way. */
   pick(): Lane;
   /** Bytes that may be under way on all of them. */
   window(): number;
-  close(): void;
 }
 
 /**
@@ -37,7 +37,7 @@ export function createLanes(
   first: { readonly lease: Lease; readonly handle: Handle },
   more: { readonly bytes: number; open(session: Session): Promise<Handle | undefined> },
 ): Lanes {
-  const leases: Lease[] = [first.lease];
+  const holdings: Holding[] = [holdFile(first.lease, first.handle)];
   const all: Lane[] = [{ session: first.lease.session, handle: first.handle, underWay: 0 }];
   let isClosed = false;
 
@@ -52,7 +52,7 @@ export function createLanes(
         lease.release();
         return;
       }
-      leases.push(lease);
+      holdings.push(holdFile(lease, handle));
       all.push({ session, handle, underWay: 0 });
     }
   }
@@ -62,11 +62,13 @@ export function createLanes(
     all,
     pick: () => all.reduce((best, one) => (one.underWay < best.underWay ? one : best)),
     window: () => Math.min(sessions.window(), LANE_BYTES * all.length),
-    close() {
-      if (isClosed) return;
+    async finish(doing) {
       isClosed = true;
-      for (const { session, handle } of all) letGo(session, handle);
-      for (const lease of leases) lease.release();
+      await Promise.all(holdings.map((one) => one.finish(doing)));
+    },
+    close() {
+      isClosed = true;
+      for (const one of holdings) one.close();
     },
   };
 }

@@ -69,8 +69,8 @@ export async function writeStaged(
     );
     const size = await pump(lanes, bytes, { call, doing, progress });
     if (call.size !== undefined && size !== call.size) throw wrongSize(doing, call.size, String(size));
-    const { close } = lanes;
-    return stage(tools, { path, partial, size, handle, oldMode, session: lease.session, close }, call);
+    const { session } = lease;
+    return stage(tools, { path, partial, size, handle, oldMode, session, holding: lanes }, call);
   } catch (error) {
     if (opened) {
       if (lanes) lanes.close();

@@ -2,10 +2,8 @@ import { TransferError, toTransferError } from '../errors.ts';
 import type { Staged, Stored, WriteCall } from '../protocol.ts';
 import { type Attributes, statOf, versionOf } from './attributes.ts';
 import {
-  closeFile,
   type Handle,
   isNotFound,
-  letGo,
   lookAt,
   removeFile,
   replaceFile,
@@ -13,6 +11,7 @@ import {
   statHandle,
   syncFile,
 } from './files.ts';
+import type { Holding } from './holding.ts';
 import { bookKey, newPartialPath } from './partials.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -32,8 +31,7 @@ export interface WholePartial {
   readonly handle: Handle;
   /** Permission bits of the file that this one replaces. */
   readonly oldMode: number | undefined;
-  /** Closes every handle and gives the sessions back. */
-  close(): void;
+  readonly holding: Holding;
 }
 
 /** What a commit needs to know of the write. */
@@ -59,12 +57,12 @@ export function stage(tools: SinkTools, file: WholePartial, call: StageCall): St
         else await dropPartial(sessions, partial, signal);
         throw known;
       } finally {
-        file.close();
+        file.holding.close();
         book.claimed.delete(partial);
       }
     },
     async abort(options) {
-      file.close();
+      file.holding.close();
       if (options?.keep) keep();
       else await dropPartial(sessions, partial, call.signal);
       book.claimed.delete(partial);
@@ -104,7 +102,7 @@ async function settle(file: WholePartial, call: StageCall, doing: string): Promi
     );
   }
   // Network file systems tell of a failed write only here.
-  await closeFile(session, handle, doing);
+  await file.holding.finish(doing);
   return attributes;
 }
 
@@ -164,14 +162,4 @@ export async function dropPartial(sessions: Sessions, partial: string, signal: A
   });
   await Promise.race([removing, patience]);
   clearTimeout(timer);
-}
-
-/** Closes a handle and forgets its partial: for what went wrong before it was whole. */
-export async function discardPartial(
-  sessions: Sessions,
-  open: { readonly session: Session; readonly handle: Handle; readonly partial: string },
-  signal: AbortSignal,
-): Promise<void> {
-  letGo(open.session, open.handle);
-  await dropPartial(sessions, open.partial, signal);
 }

@@ -49,10 +49,10 @@ async function* chunksOf(content: Uint8Array) {
 
 const once: RetryUnit = (unit) => unit(signal);
 
-function write(sessions: Sessions, content: Uint8Array, more: Partial<WriteCall> = {}) {
+function write(sessions: Sessions, content: Uint8Array, more: Partial<WriteCall> = {}, path = '/file') {
   const tools = { sessions, book: createPartialBook() };
   const call = { key: 'c0ffee00'.repeat(4), signal, retry: once, size: content.length, ...more };
-  return writeStaged(tools, '/file', chunksOf(content), call);
+  return writeStaged(tools, path, chunksOf(content), call);
 }
 
 /** Numbers from 0 to 1, the same in every run with one seed. */
@@ -141,6 +141,19 @@ describe('writing', () => {
     const writing = write(sessionsWith(files, {}), content, { size: content.length + MIB });
     await expect(writing).rejects.toMatchObject({ code: 'size-mismatch' });
     expect([...files.keys()]).toEqual([]);
+  });
+
+  test('P1 a handle is closed once: the server gives it to the next file at once', async () => {
+    const files: SftpFiles = new Map();
+    const sessions = sessionsWith(files, { extensions: ['posix-rename@openssh.com'] });
+    const names = Array.from({ length: 12 }, (_, index) => `/many-${index}`);
+    await Promise.all(
+      names.map(async (name, index) => {
+        const own = content.subarray(0, MIB + index * 200_000);
+        await (await write(sessions, own, {}, name)).commit(signal);
+        expect(files.get(name)?.equals(own)).toBe(true);
+      }),
+    );
   });
 
   test('F22 a rename whose answer is lost is not made twice, and not taken for failed', async () => {
