@@ -3,8 +3,9 @@ import type { Context, SshSecrets } from '../protocol.ts';
 import { chooseTransport } from './choice.ts';
 import { type NewHosts, placeForNewHosts } from './new-hosts.ts';
 import { openSession, type Session } from './session.ts';
-import { type SshRun, sshTarget } from './ssh-arguments.ts';
-import { startSsh } from './ssh-process.ts';
+import { type Remote, type SshRun, sshTarget } from './ssh-arguments.ts';
+import { runSsh, type SshStreams, startSsh } from './ssh-process.ts';
+import type { Ssh2Connection } from './ssh2.ts';
 import type { Transport } from './transport.ts';
 
 /** Seconds where nobody says otherwise. */
@@ -15,6 +16,9 @@ const LOGIN = 60;
 /** Opens sessions with one host, by what transport there is. */
 export interface Connector {
   connect(): Promise<Session>;
+  readonly stallSeconds: number;
+  /** Runs a command line by the shell of the account. */
+  run(command: string): Promise<SshStreams>;
   /** Removes what was kept for the run. */
   close(): Promise<void>;
 }
@@ -24,7 +28,7 @@ export function createConnector(authority: string, context: Context): Connector 
   const waits = { ...WAITS, ...context.waits };
   let newHosts: NewHosts | undefined;
 
-  async function start(): Promise<Transport> {
+  async function prepare(remote: Remote): Promise<Ssh2Connection & { readonly program: string | undefined }> {
     const secrets = await context.secrets();
     const username = secrets.username ?? context.username;
     const target = sshTarget(authority, username);
@@ -44,7 +48,7 @@ export function createConnector(authority: string, context: Context): Connector 
       ssh,
       connectSeconds: waits.connect,
       newHosts: newHosts.path,
-      remote: { subsystem: 'sftp' },
+      remote,
     };
     const onNewHost = (host: string) => {
       // Whoever believes anybody was told so already.
@@ -54,9 +58,7 @@ export function createConnector(authority: string, context: Context): Connector 
         `ssh to \`${authority}\`: the key of ${host} was not known and is accepted from now on`,
       );
     };
-    if (choice.kind === 'ssh') return startSsh({ ...run, program: choice.program, name, onNewHost });
-    const { connectSsh2 } = await import('./ssh2.ts');
-    return connectSsh2({ ...run, name, onNewHost });
+    return { ...run, name, onNewHost, program: choice.kind === 'ssh' ? choice.program : undefined };
   }
 
   function warnOff(ssh: SshSecrets, host: string): void {
@@ -67,9 +69,21 @@ export function createConnector(authority: string, context: Context): Connector 
     );
   }
 
+  async function subsystem(): Promise<Transport> {
+    const { program, ...run } = await prepare({ subsystem: 'sftp' });
+    if (program !== undefined) return startSsh({ ...run, program });
+    return (await import('./ssh2.ts')).connectSsh2(run);
+  }
+
   return {
+    stallSeconds: waits.stall,
+    async run(command) {
+      const { program, ...run } = await prepare({ command });
+      if (program !== undefined) return runSsh({ ...run, program });
+      return (await import('./ssh2.ts')).execSsh2(run, command);
+    },
     connect: async () =>
-      openSession(await start(), {
+      openSession(await subsystem(), {
         open: waits.connect + LOGIN,
         stall: waits.stall,
         slow: Math.max(waits.firstByte, waits.stall),

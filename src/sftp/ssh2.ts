@@ -6,7 +6,8 @@ import { TransferError, toTransferError } from '../errors.ts';
 import type { SshSecrets } from '../protocol.ts';
 import { createHostVerifier } from './host-verifier.ts';
 import type { SshRun } from './ssh-arguments.ts';
-import { noKeyError } from './ssh-errors.ts';
+import { noKeyError, sshError } from './ssh-errors.ts';
+import type { SshOutcome, SshStreams } from './ssh-process.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 export interface Ssh2Connection extends SshRun {
@@ -21,6 +22,8 @@ const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa'];
 const ALIVE = { interval: 15_000, count: 3 };
 /** Milliseconds for a proper end. */
 const GRACE = 2000;
+/** What is kept of what a command prints. */
+const KEPT = 16 * 1024;
 
 /**
  * The sftp subsystem over a connection that is made here, for machines without an ssh. It knows keys, agents and
@@ -37,6 +40,65 @@ export async function connectSsh2(run: Ssh2Connection): Promise<Transport> {
     client.destroy();
     throw error;
   }
+}
+
+/** A command of the host over a connection of its own. */
+export async function execSsh2(run: Ssh2Connection, command: string): Promise<SshStreams> {
+  const { default: ssh2 } = await import('ssh2');
+  const client = new ssh2.Client();
+  try {
+    await connect(client, run);
+    const channel = await exec(client, command, run.name);
+    return streamsOf(client, channel, run.name);
+  } catch (error) {
+    client.on('error', () => undefined);
+    client.destroy();
+    throw error;
+  }
+}
+
+function exec(client: Client, command: string, name: string): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    client.once('error', (error) => reject(toTransferError(error, `ssh to \`${name}\``)));
+    client.exec(command, (error, channel) => {
+      if (error)
+        reject(new TransferError('unsupported', `ssh to \`${name}\`: ${error.message}`, { cause: error }));
+      else resolve(channel);
+    });
+  });
+}
+
+function streamsOf(client: Client, channel: ClientChannel, name: string): SshStreams {
+  let status: number | null = null;
+  let stderr = '';
+  channel.stderr.setEncoding('latin1').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-KEPT);
+  });
+  channel.on('error', () => undefined);
+  channel.once('exit', (code: number | null) => {
+    status = code;
+  });
+  const ended = new Promise<SshOutcome>((resolve) => {
+    const end = () => {
+      client.destroy();
+      resolve({ status, stderr, why: sshError({ name, stderr, status }) });
+    };
+    client.on('error', end);
+    client.once('close', end);
+    channel.once('close', end);
+  });
+  return {
+    input: channel,
+    output: channel,
+    ended,
+    kill: () => client.destroy(),
+    async close() {
+      const late = setTimeout(() => client.destroy(), GRACE);
+      channel.end();
+      await ended;
+      clearTimeout(late);
+    },
+  };
 }
 
 function connect(client: Client, run: Ssh2Connection): Promise<void> {

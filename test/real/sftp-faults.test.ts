@@ -145,6 +145,40 @@ test('within one host the server copies by itself; between two, the bytes pass t
   }
 });
 
+test.each(['ssh', 'ssh2'])('a host without SFTP is served by the old scp protocol, by %s', async (way) => {
+  const old = await startServer('sshd', { subsystem: null });
+  try {
+    const url = (name: string) => `scp://127.0.0.1:${old.port}${old.files}/${name}`;
+    const env = options({
+      SSH_PRIVATE_KEY: old.keys.ed25519,
+      SSH_KNOWN_HOSTS: old.knownHosts,
+      ...(way === 'ssh2' ? { BRIDLE_SSH: 'none' } : {}),
+    });
+    const name = `new/it's "$(odd)" & more`;
+    content(join(here, 'empty'), 0);
+    expect(await bridle(['cp', '-q', join(here, 'empty'), url(name)], env)).toMatchObject({ status: 0 });
+    expect(fs.readFileSync(join(old.files, name))).toHaveLength(0);
+    const expected = content(join(here, 'file'), 3 * MIB + 1);
+    fs.chmodSync(join(here, 'file'), 0o640);
+    const up = await bridle(['cp', '-q', '--preserve', join(here, 'file'), url(name)], env);
+    expect(up).toMatchObject({ status: 0, stderr: expect.stringContaining('the old scp protocol') });
+    expect(digest(join(old.files, name))).toBe(expected);
+    expect(fs.statSync(join(old.files, name)).mode & 0o777).toBe(0o640);
+    expect(await bridle(['cp', '-q', url(name), url('twin')], env)).toMatchObject({ status: 0 });
+    expect(await bridle(['cp', '-q', url('twin'), join(here, 'back')], env)).toMatchObject({ status: 0 });
+    expect(digest(join(here, 'back'))).toBe(expected);
+    expect(partials(join(old.files, 'new'))).toEqual([]);
+    expect(await bridle(['rm', url(name)], env)).toMatchObject({ status: 0 });
+    expect(fs.readdirSync(join(old.files, 'new'))).toEqual([]);
+    const absent = await bridle(['cp', '-q', url('absent'), join(here, 'none')], env);
+    expect(absent).toMatchObject({ status: 1, stderr: expect.stringContaining('no such file') });
+    const plain = await bridle(['cp', '-q', url('twin').replace('scp:', 'sftp:'), join(here, 'none')], env);
+    expect(plain.stderr).toContain('the host offers no sftp subsystem');
+  } finally {
+    await old.stop();
+  }
+});
+
 test('each site has its own key, and two users of one host are two', async () => {
   const { jail } = sshd;
   if (!jail) throw new Error('a second account needs root');
@@ -193,7 +227,9 @@ test('P4 S3 what a killed run left is claimed by its handle, read back and gone 
   let handle = '';
   const staged = await killed.write?.(path, bytes(0, 2 * MIB), {
     ...call,
-    onPartial: (given) => void (handle = given),
+    onPartial: (given) => {
+      handle = given;
+    },
   });
   await staged?.abort({ keep: true });
   await killed.close?.();
