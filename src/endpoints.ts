@@ -35,6 +35,7 @@ export function createEndpoints(tools: {
       identity: secret ? `${location.site} ${++ownSecrets}` : location.site,
       settings: tools.settings,
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
+      username: secret?.username,
     });
   }
 

@@ -58,6 +58,8 @@ export interface TransferOptions extends Partial<Omit<RunOptions, 'fault'>> {
   readonly ca?: readonly string[];
   /** False: any certificate is accepted, with a warning. */
   readonly verifyTls?: boolean;
+  /** Which keys of ssh hosts are believed: known ones (`verify`), new ones, too (`accept-new`), or any (`off`). */
+  readonly sshHostKey?: 'verify' | 'accept-new' | 'off';
   readonly timeouts?: Partial<Timeouts>;
   /** From 0 up to, not including, 1: draws the order among sources of equal priority, and how long back-off is. */
   readonly random?: () => number;
@@ -148,7 +150,13 @@ function openEndpoints(options: TransferOptions, env: Environment, connections: 
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
   const credentials = lazily(async () => {
     const { createCredentials } = await import('./credentials/credentials.ts');
-    return createCredentials({ env, home: env.HOME || homedir(), uid: userInfo().uid, warn });
+    return createCredentials({
+      env,
+      home: env.HOME || homedir(),
+      uid: userInfo().uid,
+      warn,
+      sshHostKey: options.sshHostKey,
+    });
   });
   return createEndpoints({
     settings: {

@@ -1,4 +1,7 @@
+import type { Context } from './context.ts';
 import type { Location } from './location.ts';
+
+export type * from './context.ts';
 
 export type Algorithm = 'sha256' | 'sha512' | 'sha1' | 'md5' | 'crc32' | 'crc32c' | 'crc64nvme' | 'adler32';
 
@@ -63,6 +66,8 @@ export interface PartialWrite {
   read?(call: ReadCall): Promise<Source>;
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
+  /** The stored prefix, where it can be read back. */
+  read?(call: ReadCall): Promise<Source>;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
 }
@@ -209,113 +214,6 @@ export interface CopyCall extends Call {
   readonly progress?: (bytes: number) => void;
 }
 
-/** Credentials for one location. Asked for per request: token files rotate. */
-export interface Secrets {
-  readonly username?: string;
-  readonly password?: string;
-  readonly bearer?: string;
-  /** Headers of a credentials section; dropped with the rest when a redirect leaves the origin. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Query of the URL when it grants access (presigned), encoded, without `?`. */
-  readonly query?: string;
-  /** False when the section says `verify = false`. */
-  readonly verifyTls?: boolean;
-  /** Shown to servers that ask for one in the TLS handshake. */
-  readonly certificate?: ClientCertificate;
-  /** What Google Cloud Storage is asked with besides `bearer`. */
-  readonly google?: {
-    /** Where the API answers instead of `https://storage.googleapis.com`: scheme, host and port. */
-    readonly endpoint?: string;
-    /** Owns the buckets that are made. */
-    readonly project?: string;
-  };
-}
-
-export interface ClientCertificate {
-  /** Equal for the same certificate, different for another. */
-  readonly id: number;
-  /** PEM, its own first, then those above it. */
-  readonly chain: string;
-  /** PEM. */
-  readonly key: string;
-}
-
-/** How to make connections that are not made by `http`. */
-export interface NetSettings {
-  /** With one host at a time. */
-  readonly connections: number;
-  /** Seconds; what is missing is as for `http`. */
-  readonly timeouts?:
-    | {
-        readonly connect?: number | undefined;
-        readonly firstByte?: number | undefined;
-        readonly stall?: number | undefined;
-      }
-    | undefined;
-  /** PEM texts of certificate authorities trusted beside the built-in ones. */
-  authorities(): Promise<readonly string[]>;
-  /** False: any certificate is accepted, with a warning. */
-  readonly verifyTls: boolean;
-  /** Told once per `key`. */
-  warn(key: string, message: string): void;
-}
-
-/** What a protocol is told that is neither a secret nor part of a URL. */
-export interface Settings {
-  readonly net?: NetSettings;
-  /** When `ftp` URLs use AUTH TLS: `auto` for logins with a user name where the server offers it. */
-  readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
-}
-
-/** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
-export interface Context {
-  readonly http: HttpClient;
-  /** Differs where the secrets may differ, for `service`. Holds none itself. */
-  readonly identity?: string;
-  readonly settings?: Settings | undefined;
-  secrets(again?: boolean): Promise<Secrets>;
-}
-
 export interface Protocol {
   open(location: Location, context: Context): Endpoint;
-}
-
-export interface HttpRequest {
-  readonly method: string;
-  /** Absolute http or https URL without userinfo and without the secret query. */
-  readonly url: string;
-  /** Lower-case names. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Streamed once. A body that must be sent again (redirect, 401) is only possible while none of it was asked for. */
-  readonly body?: Bytes | undefined;
-  /** Bytes of the body; without it the body is sent chunked. */
-  readonly size?: number | undefined;
-  /** Past caching proxies: no proxy, `cache-control: no-cache`. */
-  readonly fresh?: boolean | undefined;
-  /** For services that would decode what they store gzipped (Google's) for clients that do not take it. Nothing is decoded here. */
-  readonly takesGzip?: boolean | undefined;
-  readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
-  /** User name and password go only to a server that asked for them, and in the way it asked. */
-  readonly asksFirst?: boolean | undefined;
-  readonly signal: AbortSignal;
-}
-
-export interface HttpResponse {
-  readonly status: number;
-  /** Lower-case names; repeated fields joined by `, `. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Where the answer came from after redirects; no secrets. */
-  readonly url: string;
-  /** As received: transfer coding removed, content coding kept. A body shorter than declared rejects with `unavailable`. */
-  readonly body: Bytes;
-  /** Trailer fields; resolves once the body has ended. */
-  trailers(): Promise<Readonly<Record<string, string>>>;
-  /** Ends interest in the body and frees the connection. */
-  discard(): Promise<void>;
-}
-
-/** Resolves with any final status but 401 with stale secrets and followed redirects; rejects with `TransferError` when there is no answer. */
-export interface HttpClient {
-  send(request: HttpRequest): Promise<HttpResponse>;
-  close(): Promise<void>;
 }

@@ -15,6 +15,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   gs: () => import('../protocols/gs.ts'),
   ftp: () => import('../protocols/ftp.ts'),
   ftps: () => import('../protocols/ftp.ts'),
+  sftp: () => import('../protocols/sftp.ts'),
+  scp: () => import('../protocols/sftp.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -21,6 +21,8 @@ export function legacyValues(given: Values<typeof LEGACY_OPTIONS>, env: Environm
     attempts: Math.max(1, given.maxAttempts),
     symlink: given.symlink,
     debug: given.debug,
+    // Worker nodes know no hosts, and this program never asked; a key that changes is refused all the same.
+    sshHostKey: values.sshHostKey ?? 'accept-new',
   };
 }
 

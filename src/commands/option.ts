@@ -124,6 +124,21 @@ export function text(common: Common & { readonly value: string }): Option<string
   };
 }
 
+/** One of a few words. */
+export function choice<V extends string>(
+  common: Common & { readonly words: readonly V[] },
+): Option<V | undefined> {
+  const { words, ...rest } = common;
+  return {
+    group: 'common',
+    value: 'WORD',
+    ...rest,
+    expects: words.join(', '),
+    initial: undefined,
+    parse: (given) => words.find((word) => word === given),
+  };
+}
+
 /** May be given several times. */
 export function texts(common: Common & { readonly value: string }): Option<readonly string[]> {
   return {

@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
-import { algorithms, bytes, flag, seconds, text, texts, whole } from './option.ts';
+import { algorithms, bytes, choice, flag, seconds, text, texts, whole } from './option.ts';
 
 const MIB = 1024 * 1024;
 
@@ -33,6 +33,15 @@ const SERVICE = {
     initial: 60,
     shown: '60s',
     help: 'wait for the next byte',
+  }),
+  sshHostKey: choice({
+    name: 'ssh-host-key',
+    value: 'POLICY',
+    env: 'BRIDLE_SSH_HOST_KEY',
+    words: ['verify', 'accept-new', 'off'],
+    shown: 'verify',
+    group: 'rare',
+    help: 'verify, accept-new or off',
   }),
 };
 

@@ -13,7 +13,7 @@ import { VERSION } from './version.ts';
 /** What a command says about the services that it talks to. */
 export type ServiceValues = Pick<
   Values<typeof STAT_OPTIONS>,
-  'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout'
+  'ca' | 'connectTimeout' | 'firstByteTimeout' | 'stallTimeout' | 'sshHostKey'
 >;
 
 export interface SessionTools {
@@ -31,7 +31,7 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
   return createEndpoints({
     http: openHttp(values, tools),
     settings: { net: netSettings(values, tools), ftp: ftpSettings(tools.env) },
-    secretsFor: lazySecrets(tools),
+    secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
 
@@ -70,13 +70,14 @@ function netSettings(values: ServiceValues, { connections, env, warn }: SessionT
   } satisfies NetSettings;
 }
 
-function lazySecrets({ env, warn }: SessionTools): SecretsFor {
+function lazySecrets({ env, warn }: SessionTools, sshHostKey: ServiceValues['sshHostKey']): SecretsFor {
   let secretsFor: SecretsFor | undefined;
   return async (location, fromUrl, again) => {
     if (!secretsFor) {
       const { createCredentials } = await import('../credentials/credentials.ts');
       const home = env.HOME || homedir();
-      secretsFor ??= createCredentials({ env, home, uid: process.geteuid?.() ?? 0, warn }).secretsFor;
+      const uid = process.geteuid?.() ?? 0;
+      secretsFor ??= createCredentials({ env, home, uid, warn, sshHostKey }).secretsFor;
     }
     return secretsFor(location, fromUrl, again);
   };

@@ -7,6 +7,7 @@ import { createGoogleLookup } from './google.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { isFtp, type Origin, originOf } from './origin.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
+import { createSshLookup, type SshHostKeyPolicy } from './ssh.ts';
 import { createCertificateLookup } from './x509.ts';
 
 export interface CredentialsOptions {
@@ -23,6 +24,8 @@ export interface CredentialsOptions {
   readonly shared?: string;
   /** Asks Google for tokens; its library's own way by default. */
   readonly fetch?: typeof fetch;
+  /** Which host keys ssh believes; by default what `BRIDLE_SSH_HOST_KEY` says, else `verify`. */
+  readonly sshHostKey?: SshHostKeyPolicy | undefined;
 }
 
 export interface Credentials {
@@ -48,6 +51,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const findSection = createSectionLookup({ env, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
   const findCertificate = createCertificateLookup({ env, uid, now, warn });
+  const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
   const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
 
@@ -70,6 +74,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
     const url = fromUrlSecret(fromUrl);
     if (location.scheme === 'gs') return findGoogle(location.site, again);
+    const ssh = await findSsh(location);
+    if (ssh) return { secrets: { ...url.secrets, ssh: ssh.secrets }, sources: [...url.sources, ssh.source] };
     const origin = originOf(location);
     if (!origin) return url;
     if (url.secrets.username !== undefined) {

@@ -1,0 +1,74 @@
+import type { Handle } from './files.ts';
+import { letGo } from './files.ts';
+import { type Holding, holdFile } from './holding.ts';
+import type { Session } from './session.ts';
+import type { Lease, Sessions } from './sessions.ts';
+
+/** One session's hold on a file that is read or written. */
+export interface Lane {
+  readonly session: Session;
+  readonly handle: Handle;
+  /** Bytes asked for or sent and not answered. */
+  underWay: number;
+}
+
+/** Milliseconds of round trip from which one session cannot be kept full: an SSH channel has 2 MiB under way (channels.h). */
+const FAR = 8;
+/** Bytes that make another session worth its opening. */
+const WORTH = 8 * 1024 * 1024;
+const MOST = 4;
+/** More than the channel of one session holds, so that it never runs dry. */
+const LANE_BYTES = 4 * 1024 * 1024;
+
+export interface Lanes extends Holding {
+  readonly all: readonly Lane[];
+  /** The lane with the least under way. */
+  pick(): Lane;
+  /** Bytes that may be under way on all of them. */
+  window(): number;
+}
+
+/**
+ * The lanes of one file. The first is there; where the host is far and much is to move, others come as they open.
+ * `open` gives the same file on another session, or undefined when it is not the same there.
+ */
+export function createLanes(
+  sessions: Sessions,
+  first: { readonly lease: Lease; readonly handle: Handle },
+  more: { readonly bytes: number; open(session: Session): Promise<Handle | undefined> },
+): Lanes {
+  const holdings: Holding[] = [holdFile(first.lease, first.handle)];
+  const all: Lane[] = [{ session: first.lease.session, handle: first.handle, underWay: 0 }];
+  let isClosed = false;
+
+  async function widen(): Promise<void> {
+    while (!isClosed && all.length < MOST && more.bytes >= WORTH * (all.length + 1)) {
+      const lease = await sessions.another(all.map(({ session }) => session));
+      if (!lease) return;
+      const { session } = lease;
+      const handle = await more.open(session).catch(() => undefined);
+      if (!handle || isClosed) {
+        if (handle) letGo(session, handle);
+        lease.release();
+        return;
+      }
+      holdings.push(holdFile(lease, handle));
+      all.push({ session, handle, underWay: 0 });
+    }
+  }
+
+  if (first.lease.session.roundTrip >= FAR) void widen();
+  return {
+    all,
+    pick: () => all.reduce((best, one) => (one.underWay < best.underWay ? one : best)),
+    window: () => Math.min(sessions.window(), LANE_BYTES * all.length),
+    async finish(doing) {
+      isClosed = true;
+      await Promise.all(holdings.map((one) => one.finish(doing)));
+    },
+    close() {
+      isClosed = true;
+      for (const one of holdings) one.close();
+    },
+  };
+}
