@@ -13,9 +13,10 @@ const MAX_ANSWER = 1024 * 1024;
 
 /**
  * Requests that carry no body and whose answer has none of interest. Not HEAD: undici closes the connection after each,
- * and asking about thousands of files must not take thousands of handshakes.
+ * and asking about thousands of files must not take thousands of handshakes. Nor MOVE: it ends every upload to WebDAV, on
+ * the connection that the upload came by.
  */
-const CONTROL: ReadonlySet<string> = new Set(['DELETE', 'OPTIONS', 'MKCOL', 'MOVE']);
+const CONTROL: ReadonlySet<string> = new Set(['DELETE', 'OPTIONS', 'MKCOL']);
 
 /** May be asked again when the connection ended without an answer. */
 const REPEATABLE: ReadonlySet<string> = new Set(['OPTIONS', 'DELETE']);
