@@ -171,6 +171,7 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
   let counted = 0;
   const staged = await to.copy?.(source.location.path, destination.location.path, {
     key: keyOf(ends),
+    source: from,
     signal: call.signal,
     progress: (bytes) => {
       call.events.onProgress(bytes - counted);

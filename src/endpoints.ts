@@ -36,10 +36,10 @@ export function createEndpoints(tools: {
 
   return {
     open(place) {
-      // A URL with a secret of its own is an identity of its own; it is not worth keeping.
-      if (place.secret) return openNew(place);
+      // A URL with a secret of its own is an identity of its own; it is not worth keeping. A name alone is no secret.
+      if (place.secret?.password !== undefined || place.secret?.query !== undefined) return openNew(place);
       const { scheme, authority, site } = place.location;
-      const key = `${scheme}://${authority} ${site}`;
+      const key = `${scheme}://${place.secret?.username ?? ''}@${authority} ${site}`;
       let endpoint = opened.get(key);
       if (!endpoint) {
         endpoint = openNew(place);

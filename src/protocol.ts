@@ -54,6 +54,8 @@ export interface PartialWrite {
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
+  /** The service's acknowledgement proves the bytes: nothing has to be read again to go on behind them. */
+  readonly isProven?: true;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
 }
@@ -63,6 +65,8 @@ export interface Stored {
   readonly size?: number | undefined;
   readonly version?: string | undefined;
   readonly digests: readonly Digest[];
+  /** The service compared every byte it took with a digest of ours, and stores just these. */
+  readonly isProven?: true;
 }
 
 /** Written, but not yet visible under its name. Exactly one of commit and abort is called, once. */
@@ -101,17 +105,21 @@ export interface WriteCall extends Call {
   readonly modified?: Date | undefined;
   /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
   readonly key: string;
+  /** Rejects with `already-exists` where something is under the name already. */
+  readonly onlyNew?: boolean | undefined;
   /** Go on behind these ranges of an earlier write; `bytes` starts where they end. */
   readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
   readonly expected?: readonly Digest[] | undefined;
-  /** Called once with the handle of what is being written, before the first byte. With it, a broken write is kept. */
+  /** Called with the handle of what is being written, before the first byte and whenever more of it is safe. With it, a broken write is kept. */
   readonly onPartial?: ((handle: string) => void) | undefined;
   readonly retry: RetryUnit;
 }
 
 export interface PartialCall extends Call {
   readonly key: string;
+  /** What `onPartial` was last told of the write; without it an endpoint may look for the partial by `key`. */
+  readonly handle?: string | undefined;
 }
 
 export interface RemoveCall extends Call {
@@ -146,6 +154,8 @@ export interface Endpoint {
   readonly digestsOnWrite?: readonly Algorithm[];
   /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
   readonly isLocal?: boolean;
+  /** Bytes of memory that reading or writing a file of `size` takes here, beside the chunks on their way. */
+  memory?(size: number | undefined, use: 'read' | 'write'): number;
   stat(path: string, call: Call): Promise<Stat>;
   /** A range the service does not honour rejects with `range-ignored` before any byte. */
   read(path: string, call: ReadCall): Promise<Source>;
@@ -168,12 +178,35 @@ export interface Endpoint {
 
 export interface CopyCall extends Call {
   readonly key: string;
+  /** The endpoint that `from` is a path of, where that is another one of the same service. */
+  readonly source?: Endpoint | undefined;
   readonly mode?: number;
   /** Permission bits to end up with, whatever the umask says and whatever was there. */
   readonly exactMode?: number | undefined;
   readonly modified?: Date | undefined;
   /** Called with the bytes copied so far, where that can be known. */
   readonly progress?: (bytes: number) => void;
+}
+
+/** Where an S3 service is and as whom it is asked. */
+export interface S3Access {
+  /** Without keys, requests go unsigned. */
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
+  readonly sessionToken?: string;
+  /** The URL names a site, and the bucket is the first part of its path. Otherwise its authority is the bucket. */
+  readonly isSite: boolean;
+  /** `http[s]://host[:port][/path]`; absent: Amazon's, by region. */
+  readonly endpoint?: string;
+  readonly region?: string;
+  /** The bucket in the path, not in the host name. Default: whatever suits the endpoint. */
+  readonly pathStyle?: boolean;
+  /** We pay for requests to buckets of others. */
+  readonly requestPayer?: boolean;
+  /** Keys that may be removed by one request; default 1,000. */
+  readonly deleteBatch?: number;
+  /** Where the keys come from, or why there are none. For hints. */
+  readonly source: string;
 }
 
 /** Credentials for one location. Asked for per request: token files rotate. */
@@ -187,6 +220,7 @@ export interface Secrets {
   readonly query?: string;
   /** False when the section says `verify = false`. */
   readonly verifyTls?: boolean;
+  readonly s3?: S3Access;
 }
 
 /** `secrets()` is asked per request; `again` after a 401, past every cache. `http` is the one client. */
@@ -196,7 +230,7 @@ export interface Context {
 }
 
 export interface Protocol {
-  open(location: Location, context: Context): Endpoint;
+  open(location: Location, context: Context): Endpoint | Promise<Endpoint>;
 }
 
 export interface HttpRequest {
@@ -212,6 +246,8 @@ export interface HttpRequest {
   /** Past caching proxies: no proxy, `cache-control: no-cache`. */
   readonly fresh?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
+  /** Redirects are answers like any other: for requests whose signature covers where they go. */
+  readonly redirect?: 'manual' | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -8,6 +8,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   stdio: () => import('../protocols/stdio.ts'),
   http: () => import('../protocols/http.ts'),
   https: () => import('../protocols/http.ts'),
+  s3: () => import('../protocols/s3.ts'),
+  s3s: () => import('../protocols/s3.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -36,7 +36,12 @@ export interface StreamCall {
   readonly retry: RetryUnit;
   readonly limiter: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
   /** Waits for room in the memory budget; resolves with what gives it back. */
-  readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
+  readonly lend: (
+    size: number | undefined,
+    /** Bytes that the endpoints hold by themselves. */
+    held: number,
+    signal: AbortSignal,
+  ) => Promise<() => void> | (() => void);
   readonly events: StreamEvents;
 }
 
@@ -77,7 +82,7 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
   };
   try {
     if (opened.source.size !== undefined) call.events.onSize(opened.source.size);
-    const giveMemory = await call.lend(opened.source.size, call.signal);
+    const giveMemory = await call.lend(opened.source.size, heldBytes(call, opened.source.size), call.signal);
     try {
       return await pump(call, opened, count);
     } finally {
@@ -91,6 +96,10 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
     await opened.source.discard?.();
     if (opened.last !== opened.source) await opened.last.discard?.();
   }
+}
+
+function heldBytes({ from, to }: StreamCall, size: number | undefined): number {
+  return (from.endpoint.memory?.(size, 'read') ?? 0) + (to.endpoint.memory?.(size, 'write') ?? 0);
 }
 
 async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {

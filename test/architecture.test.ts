@@ -28,9 +28,17 @@ const RULES: readonly Rule[] = [
   { of: /^src\/list(\.ts|\/)/, may: [CONTRACT, REQUESTS, EXPECTED, below('src/list'), NODE] },
   {
     of: below('protocols'),
-    may: [CONTRACT, below('src/http'), below('src/local'), /^src\/integrity\/digests\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/http'),
+      below('src/local'),
+      below('src/s3'),
+      /^src\/integrity\/digests\.ts$/,
+      NODE,
+    ],
   },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
+  { of: below('src/s3'), may: [CONTRACT, below('src/http'), below('src/s3'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
   {
@@ -61,6 +69,11 @@ const RULES: readonly Rule[] = [
 /** Who may import a package; no package is for everyone. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
+  '@aws-sdk/credential-provider-node': below('src/credentials'),
+  '@smithy/hash-node': below('src/s3'),
+  '@smithy/shared-ini-file-loader': below('src/credentials'),
+  '@smithy/signature-v4': below('src/s3'),
+  'fast-xml-parser': below('src/s3'),
   'hash-wasm': below('src/integrity'),
   'p-limit': /^(src|protocols)\//,
 };

@@ -165,7 +165,8 @@ async function send(core: Core, request: HttpRequest): Promise<HttpResponse> {
   for (;;) {
     const response = await sendOnce(core, journey);
     if (response.status === 401 && request.secrets) await refresh(journey, response);
-    else if (isRedirect(response.status, response.headers)) await follow(journey, response);
+    else if (request.redirect !== 'manual' && isRedirect(response.status, response.headers))
+      await follow(journey, response);
     else return response;
   }
 }
