@@ -5,6 +5,7 @@ import { createBearerDiscovery } from './bearer.ts';
 import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAuthorized } from './compose.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { type Origin, originOf } from './origin.ts';
+import { createS3Lookup, S3_SCHEMES } from './s3.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
 
 export interface CredentialsOptions {
@@ -42,6 +43,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     options.warn(key, message);
   };
   const findSection = createSectionLookup({ env, uid, now });
+  const findS3 = createS3Lookup({ env, home, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
 
@@ -61,6 +63,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   }
 
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
+    if (S3_SCHEMES.has(location.scheme)) return findS3(location, fromUrl, again);
     const url = fromUrlSecret(fromUrl);
     const origin = originOf(location);
     if (!origin) return url;
