@@ -5,6 +5,7 @@ import { bareTag } from './checksums.ts';
 import type { S3Client } from './client.ts';
 import { s3CodeOf } from './failures.ts';
 import type { S3Object } from './place.ts';
+import { notNew } from './stored.ts';
 import { childrenOf, escapeXml, textOf } from './xml.ts';
 
 /** One part as the service has it. */
@@ -121,7 +122,7 @@ export async function completeUpload(
     return bareTag(textOf(answer, 'ETag'));
   } catch (error) {
     if (isGone(error)) return undefined;
-    throw error;
+    throw call.onlyNew && s3CodeOf(error) === 'PreconditionFailed' ? notNew(object) : error;
   }
 }
 

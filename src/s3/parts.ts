@@ -13,7 +13,7 @@ export interface PartLimits {
   readonly held: number;
 }
 
-export const PART_LIMITS: PartLimits = { part: 8 * MIB, window: 32 * MIB, held: 64 * MIB };
+export const PART_LIMITS: PartLimits = { part: 8 * MIB, window: 32 * MIB, held: 32 * MIB };
 
 /** Of an upload of unknown length, parts become twice as large after each of these. */
 const STEP = 1000;
@@ -26,8 +26,8 @@ export function partSize(n: number, part: number, size: number | undefined): num
 
 /** The size of parts with which `size` bytes fit into 10,000 of them. */
 export function basePart(size: number | undefined, limits: PartLimits): number {
-  const least = Math.ceil((size ?? 0) / MAX_PARTS / MIB) * MIB;
-  return Math.max(limits.part, size === undefined ? 0 : least);
+  const times = Math.ceil((size ?? 0) / MAX_PARTS / limits.part);
+  return limits.part * Math.max(1, times);
 }
 
 /** Parts of `bytes` each that may be on their way at a time. */

@@ -4,7 +4,9 @@ import type { HttpResponse, Staged, Stored } from '../protocol.ts';
 import { isAmazon } from './address.ts';
 import { withBucket } from './bucket.ts';
 import { bareTag, storedDigests, versionOf } from './checksums.ts';
-import { storedAs } from './stored.ts';
+import { s3CodeOf } from './failures.ts';
+import { headObject } from './stat.ts';
+import { notNew, storedAs } from './stored.ts';
 import type { Writing } from './write.ts';
 
 /** A file in memory, sent by commit with its digests, so that the service itself refuses a wrong body. */
@@ -13,10 +15,17 @@ export function stageSmall(writing: Writing, body: Uint8Array): Staged {
   return {
     async commit() {
       const md5 = createHash('md5').update(body).digest();
-      const response = await withBucket(writing.client, object, call, (signal) =>
-        put(writing, body, md5, signal),
-      );
-      return await confirm(writing, response, body.length, md5.toString('hex'));
+      try {
+        const unit = (signal: AbortSignal) => put(writing, body, md5, signal);
+        const response = await withBucket(writing.client, object, call, unit);
+        return await confirm(writing, response, body.length, md5.toString('hex'));
+      } catch (error) {
+        if (!call.onlyNew || s3CodeOf(error) !== 'PreconditionFailed') throw error;
+        // It may be ours, by a request whose answer was lost.
+        const there = await headObject(writing.client, object, call.signal);
+        if (there?.version !== `etag "${md5.toString('hex')}"`) throw notNew(object);
+        return { size: body.length, version: there.version, digests: there.digests ?? [], isProven: true };
+      }
     },
     async abort() {},
     async read() {

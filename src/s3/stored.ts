@@ -7,6 +7,11 @@ import { headObject } from './stat.ts';
 /** Refusals that say nothing about a write that succeeded: some identities may write only. */
 const NO_ANSWER: ReadonlySet<string> = new Set(['permission-denied', 'unauthenticated', 'unsupported']);
 
+/** The error of a name that had to be new. */
+export function notNew(object: S3Object): TransferError {
+  return new TransferError('already-exists', `write \`${object.name}\`: something is there already`);
+}
+
 /** What the service has under the name now; nothing where it does not tell us. Rejects with `unavailable` when there is nothing. */
 export async function storedAs(client: S3Client, object: S3Object, signal: AbortSignal): Promise<Stored> {
   try {

@@ -5,6 +5,7 @@ import { PART_LIMITS, type PartLimits } from './parts.ts';
 import type { S3Object } from './place.ts';
 import { stageSmall } from './small.ts';
 import { headObject } from './stat.ts';
+import { notNew } from './stored.ts';
 import { createSupply, type Supply } from './supply.ts';
 import { beginUpload, continueUpload, type Resumed, stageUpload } from './upload.ts';
 
@@ -32,19 +33,21 @@ export async function writeObject(
   const writing: Writing = { client, object, call, limits, supply };
   try {
     if (call.onlyNew && (await headObject(client, object, call.signal))) {
-      throw new TransferError('already-exists', `write \`${object.name}\`: something is there already`);
+      throw notNew(object);
     }
     if (call.resume && resumed)
       return await stageUpload(writing, continueUpload(writing, call.resume, resumed));
-    const isSmall = call.size !== undefined && call.size <= limits.part;
-    const first = Buffer.allocUnsafeSlow(isSmall ? (call.size ?? 0) : limits.part);
+    if (call.size !== undefined && call.size > limits.part) {
+      return await stageUpload(writing, await beginUpload(writing));
+    }
+    const first = Buffer.allocUnsafeSlow(call.size ?? limits.part);
     const filled = await supply.take(first);
     if (call.signal.aborted) throw canceled(call.signal, object);
     if (await supply.isAtEnd()) {
       requireSize(writing, filled);
       return stageSmall(writing, first.subarray(0, filled));
     }
-    if (isSmall) throw wrongSize(writing, `more than ${filled}`);
+    if (call.size !== undefined) throw wrongSize(writing, `more than ${filled}`);
     return await stageUpload(writing, await beginUpload(writing), first);
   } finally {
     supply.close();
