@@ -1,6 +1,7 @@
 import { TransferError } from '../errors.ts';
 import type { CopyCall, Staged, Stat, Stored } from '../protocol.ts';
 import { encodeKey } from './address.ts';
+import { withBucket } from './bucket.ts';
 import { bareTag } from './checksums.ts';
 import type { S3Client } from './client.ts';
 import {
@@ -48,19 +49,30 @@ export async function copyObject(copying: Copying, limits: CopyLimits = COPY_LIM
   if (size > limits.whole) return copyParts(copying, source, limits);
   return {
     async commit() {
-      const result = await client.sendForXml({
-        method: 'PUT',
-        bucket: copying.to.bucket,
-        key: copying.to.key,
-        headers: sourceHeaders(from, source),
-        signal: call.signal,
-        doing: doing(copying),
-      });
+      const result = await intoBucket(copying, (signal) =>
+        client.sendForXml({
+          method: 'PUT',
+          bucket: copying.to.bucket,
+          key: copying.to.key,
+          headers: sourceHeaders(from, source),
+          signal,
+          doing: doing(copying),
+        }),
+      );
       call.progress?.(size);
       return confirm(copying, source, textOf(result, 'ETag'));
     },
     async abort() {},
   };
+}
+
+/** The bucket is made where a write would make it. The engine tries a copy again as a whole. */
+function intoBucket<T>({ client, to, call }: Copying, unit: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const once = {
+    signal: call.signal,
+    retry: <R>(work: (signal: AbortSignal) => Promise<R>) => work(call.signal),
+  };
+  return withBucket(client, to, once, unit);
 }
 
 function doing({ from, to }: Copying): string {
@@ -94,7 +106,7 @@ function isMd5(tag: string): boolean {
 /** Ranges of the source become parts of an upload. */
 async function copyParts(copying: Copying, source: Stat, limits: CopyLimits): Promise<Staged> {
   const { client, to, call } = copying;
-  const upload = await createUpload(client, to, call.signal);
+  const upload = await intoBucket(copying, (signal) => createUpload(client, to, signal));
   const size = source.size ?? 0;
   const part = Math.max(limits.part, Math.ceil(size / 10_000 / MIB) * MIB);
   const count = Math.ceil(size / part);
