@@ -73,7 +73,7 @@ export async function open(location: Location, context: Context): Promise<Endpoi
     remove: async (path, call) => removeObject(client, objectAt(place, path), call),
 
     async copy(from, to, call) {
-      const source = (call.source && placeOf(call.source)) ?? place;
+      const source = (call.source && placeOf(endpoint.service, call.source.authority)) ?? place;
       return copyObject({ client, from: fileAt(source, from), to: fileAt(place, to), call });
     },
 
@@ -84,6 +84,6 @@ export async function open(location: Location, context: Context): Promise<Endpoi
       return (stat.digests ?? []).filter(({ algorithm }) => algorithms.includes(algorithm));
     },
   };
-  rememberPlace(endpoint, place);
+  rememberPlace(endpoint.service, location.authority, place);
   return endpoint;
 }

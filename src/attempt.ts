@@ -32,6 +32,8 @@ export interface AttemptOptions {
   readonly update: boolean;
   /** File to file pairs become symbolic links. */
   readonly symlink: boolean;
+  /** Nothing that exists is replaced, where the service can decide that. */
+  readonly onlyNew?: boolean;
   /** Draws the text to spoil a destination with; undefined for most. */
   readonly fault?: () => string | undefined;
 }
@@ -171,7 +173,7 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
   let counted = 0;
   const staged = await to.copy?.(source.location.path, destination.location.path, {
     key: keyOf(ends),
-    source: from,
+    source: source.location,
     signal: call.signal,
     progress: (bytes) => {
       call.events.onProgress(bytes - counted);
@@ -211,6 +213,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     verifyWritten,
     fresh: call.fresh,
     preserve: options.preserve,
+    onlyNew: options.onlyNew ?? false,
     fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),

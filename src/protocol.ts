@@ -51,11 +51,18 @@ export interface Source extends Stat {
 
 /** What an interrupted write left behind and can carry on from. S3 parts can leave holes. */
 export interface PartialWrite {
+  /** What is stored: for remote endpoints, what the service says that it has. A write goes on behind the first, which starts at 0. */
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
+  /**
+   * The service's acknowledgement proves every byte of `ranges` (part digests compared on arrival, a committed offset
+   * whose whole is checked by digest at the end). Otherwise the stored bytes are believed only as far as `read` shows
+   * that they are what was sent; without either, the write starts over.
+   */
+  readonly isProven?: true;
+  /** The stored bytes, where they can be read back; `range` starts at 0. */
+  read?(call: ReadCall): Promise<Source>;
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
-  /** The service's acknowledgement proves the bytes: nothing has to be read again to go on behind them. */
-  readonly isProven?: true;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
 }
@@ -105,20 +112,27 @@ export interface WriteCall extends Call {
   readonly modified?: Date | undefined;
   /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
   readonly key: string;
-  /** Rejects with `already-exists` where something is under the name already. */
+  /** Rejects with `already-exists` where something is under the name already, for services that can decide it; others replace. */
   readonly onlyNew?: boolean | undefined;
   /** Go on behind these ranges of an earlier write; `bytes` starts where they end. */
   readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
   readonly expected?: readonly Digest[] | undefined;
-  /** Called with the handle of what is being written, before the first byte and whenever more of it is safe. With it, a broken write is kept. */
+  /**
+   * Called with the handle of what is being written once it exists, and again whenever what the handle says has grown
+   * (one more part). With it, a broken write and a failed commit keep what is stored. Local endpoints call it once,
+   * before the first byte.
+   */
   readonly onPartial?: ((handle: string) => void) | undefined;
   readonly retry: RetryUnit;
 }
 
 export interface PartialCall extends Call {
   readonly key: string;
-  /** What `onPartial` was last told of the write; without it an endpoint may look for the partial by `key`. */
+  /**
+   * What the last `onPartial` of an earlier write said, for remote endpoints; possibly a secret, possibly outdated.
+   * Without it the endpoint may look for what it names by `key`.
+   */
   readonly handle?: string | undefined;
 }
 
@@ -178,8 +192,8 @@ export interface Endpoint {
 
 export interface CopyCall extends Call {
   readonly key: string;
-  /** The endpoint that `from` is a path of, where that is another one of the same service. */
-  readonly source?: Endpoint | undefined;
+  /** Where `from` is, for services whose endpoints share a `service` and not an authority (buckets); else as the endpoint's own. */
+  readonly source?: Location | undefined;
   readonly mode?: number;
   /** Permission bits to end up with, whatever the umask says and whatever was there. */
   readonly exactMode?: number | undefined;

@@ -30,6 +30,7 @@ export interface StreamCall {
   /** Past caches and proxies. */
   readonly fresh: boolean;
   readonly preserve: boolean;
+  readonly onlyNew?: boolean;
   /** Text to append behind the verified bytes, when a fault is to be put in. */
   readonly fault: string | undefined;
   readonly signal: AbortSignal;
@@ -217,6 +218,7 @@ function writeOptions(call: StreamCall, opened: Opened, onPartial?: (handle: str
     mode: source.mode,
     exactMode: call.preserve ? source.mode : undefined,
     modified: call.preserve ? source.modified : undefined,
+    onlyNew: call.onlyNew,
     resume: claim && { ...claim, ranges: [{ start: 0, end: opened.start }] },
     onPartial,
   };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
-import type { Endpoint, S3Access } from '../protocol.ts';
+import type { S3Access } from '../protocol.ts';
 import type { S3Client } from './client.ts';
 
 /** The bucket or the site behind one endpoint. */
@@ -41,15 +41,16 @@ export function fileAt(place: S3Place, path: string): S3Object {
   return object;
 }
 
-/** Where each endpoint of this module is, for copies between them. */
-const places = new WeakMap<Endpoint, S3Place>();
+/** By service and authority: where the paths of each endpoint that was opened begin, for copies between them. */
+const places = new Map<string, S3Place>();
 
-export function rememberPlace(endpoint: Endpoint, place: S3Place): void {
-  places.set(endpoint, place);
+export function rememberPlace(service: string, authority: string, place: S3Place): void {
+  places.set(`${service} ${authority}`, place);
 }
 
-export function placeOf(endpoint: Endpoint): S3Place | undefined {
-  return places.get(endpoint);
+/** The place of an endpoint of the service that was opened for this authority. */
+export function placeOf(service: string, authority: string): S3Place | undefined {
+  return places.get(`${service} ${authority}`);
 }
 
 /** The same for every bucket of one service under one identity; tells nothing of the key. */

@@ -31,6 +31,8 @@ afterAll(async () => {
   await ceph?.stop();
 });
 
+/** Where the endpoints of these tests are. */
+const SITE = { scheme: 's3', authority: 'site', path: '/', site: '' };
 const LIMITS = { noEmptyDirectories: true, keepsParts: true } as const;
 const stop = async () => undefined;
 
@@ -199,7 +201,7 @@ describe('s3 on Ceph RGW 16', () => {
     const whole = await endpoint.copy!('/one/to copy+ä', '/two/copied', {
       ...call,
       key: 'x',
-      source: endpoint,
+      source: SITE,
     });
     await whole.commit(never);
     expect((await contentOf(endpoint, '/two/copied')).equals(content)).toBe(true);
