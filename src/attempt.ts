@@ -35,6 +35,8 @@ export interface AttemptOptions {
   readonly update: boolean;
   /** File to file pairs become symbolic links. */
   readonly symlink: boolean;
+  /** Nothing that exists is replaced, where the service can decide that. */
+  readonly onlyNew?: boolean;
   /** Draws the text to spoil a destination with; undefined for most. */
   readonly fault?: () => string | undefined;
 }
@@ -214,6 +216,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     verifyWritten,
     fresh: call.fresh,
     preserve: options.preserve,
+    onlyNew: options.onlyNew ?? false,
     fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),

@@ -1,5 +1,26 @@
 import type { Bytes } from './protocol.ts';
 
+/** Where an S3 service is and as whom it is asked. */
+export interface S3Access {
+  /** Without keys, requests go unsigned. */
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
+  readonly sessionToken?: string;
+  /** The URL names a site, and the bucket is the first part of its path. Otherwise its authority is the bucket. */
+  readonly isSite: boolean;
+  /** `http[s]://host[:port][/path]`; absent: Amazon's, by region. */
+  readonly endpoint?: string;
+  readonly region?: string;
+  /** The bucket in the path, not in the host name. Default: whatever suits the endpoint. */
+  readonly pathStyle?: boolean;
+  /** We pay for requests to buckets of others. */
+  readonly requestPayer?: boolean;
+  /** Keys that may be removed by one request; default 1,000. */
+  readonly deleteBatch?: number;
+  /** Where the keys come from, or why there are none. For hints. */
+  readonly source: string;
+}
+
 /** Credentials for one location. Asked for per request: token files rotate. */
 export interface Secrets {
   readonly username?: string;
@@ -20,6 +41,7 @@ export interface Secrets {
     /** Owns the buckets that are made. */
     readonly project?: string;
   };
+  readonly s3?: S3Access;
   /** For the schemes that ssh carries. */
   readonly ssh?: SshSecrets;
 }
@@ -104,6 +126,8 @@ export interface HttpRequest {
   /** For services that would decode what they store gzipped (Google's) for clients that do not take it. Nothing is decoded here. */
   readonly takesGzip?: boolean | undefined;
   readonly secrets?: ((again?: boolean) => Promise<Secrets>) | undefined;
+  /** Redirects are answers like any other: for requests whose signature covers where they go. */
+  readonly redirect?: 'manual' | undefined;
   /** User name and password go only to a server that asked for them, and in the way it asked. */
   readonly asksFirst?: boolean | undefined;
   readonly signal: AbortSignal;

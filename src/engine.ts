@@ -161,8 +161,8 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     clock,
     random,
     options,
-    lend: (size, signal) =>
-      size !== undefined && size <= SMALL_BYTES ? nothing : budget.lend(STREAM_BYTES, signal),
+    lend: (size, held, signal) =>
+      size !== undefined && size <= SMALL_BYTES ? nothing : budget.lend(STREAM_BYTES + held, signal),
     limiter: options.bandwidth === undefined ? undefined : createLimiter(options.bandwidth, clock),
     permits: createPermits({ threads: affordable(options.threads, emit), perHost: options.perHost }),
     breaker: createBreaker({ clock, random, emit }),

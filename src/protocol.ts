@@ -77,6 +77,8 @@ export interface Stored {
   readonly size?: number | undefined;
   readonly version?: string | undefined;
   readonly digests: readonly Digest[];
+  /** The service compared every byte it took with a digest of ours, and stores just these. */
+  readonly isProven?: true;
 }
 
 /** Written, but not yet visible under its name. Exactly one of commit and abort is called, once. */
@@ -118,6 +120,8 @@ export interface WriteCall extends Call {
   readonly modified?: Date | undefined;
   /** Names this write among others to the same path: the same key finds the same partial. Fixed length, lower-case hexadecimal. */
   readonly key: string;
+  /** Rejects with `already-exists` where something is under the name already, for services that can decide it; others replace. */
+  readonly onlyNew?: boolean | undefined;
   /** Go on behind these ranges of an earlier write; `bytes` starts where they end. */
   readonly resume?: PartialWrite | undefined;
   /** Digests that the content must have, for services that check them. */
@@ -179,6 +183,8 @@ export interface Endpoint {
   readonly digestsOnWrite?: readonly Algorithm[];
   /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
   readonly isLocal?: boolean;
+  /** Bytes of memory that reading or writing a file of `size` takes here, beside the chunks on their way. */
+  memory?(size: number | undefined, use: 'read' | 'write'): number;
   stat(path: string, call: Call): Promise<Stat>;
   /** A range the service does not honour rejects with `range-ignored` before any byte. */
   read(path: string, call: ReadCall): Promise<Source>;
@@ -215,5 +221,5 @@ export interface CopyCall extends Call {
 }
 
 export interface Protocol {
-  open(location: Location, context: Context): Endpoint;
+  open(location: Location, context: Context): Endpoint | Promise<Endpoint>;
 }

@@ -17,6 +17,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   ftps: () => import('../protocols/ftp.ts'),
   sftp: () => import('../protocols/sftp.ts'),
   scp: () => import('../protocols/sftp.ts'),
+  s3: () => import('../protocols/s3.ts'),
+  s3s: () => import('../protocols/s3.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -31,6 +31,7 @@ export interface StreamCall {
   /** Past caches and proxies. */
   readonly fresh: boolean;
   readonly preserve: boolean;
+  readonly onlyNew?: boolean;
   /** Text to append behind the verified bytes, when a fault is to be put in. */
   readonly fault: string | undefined;
   readonly signal: AbortSignal;
@@ -39,7 +40,12 @@ export interface StreamCall {
   readonly journals: RemoteJournals | undefined;
   readonly limiter: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
   /** Waits for room in the memory budget; resolves with what gives it back. */
-  readonly lend: (size: number | undefined, signal: AbortSignal) => Promise<() => void> | (() => void);
+  readonly lend: (
+    size: number | undefined,
+    /** Bytes that the endpoints hold by themselves. */
+    held: number,
+    signal: AbortSignal,
+  ) => Promise<() => void> | (() => void);
   readonly events: StreamEvents;
 }
 
@@ -80,7 +86,7 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
   };
   try {
     if (opened.source.size !== undefined) call.events.onSize(opened.source.size);
-    const giveMemory = await call.lend(opened.source.size, call.signal);
+    const giveMemory = await call.lend(opened.source.size, heldBytes(call, opened.source.size), call.signal);
     try {
       return await pump(call, opened, count);
     } finally {
@@ -94,6 +100,10 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
     await opened.source.discard?.();
     if (opened.last !== opened.source) await opened.last.discard?.();
   }
+}
+
+function heldBytes({ from, to }: StreamCall, size: number | undefined): number {
+  return (from.endpoint.memory?.(size, 'read') ?? 0) + (to.endpoint.memory?.(size, 'write') ?? 0);
 }
 
 async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {
@@ -216,6 +226,7 @@ function writeOptions(call: StreamCall, opened: Opened, onPartial?: (handle: str
     mode: source.mode,
     exactMode: call.preserve ? source.mode : undefined,
     modified: call.preserve ? source.modified : undefined,
+    onlyNew: call.onlyNew,
     resume: claim && { ...claim, ranges: [{ start: 0, end: opened.start }] },
     onPartial,
   };

@@ -36,6 +36,7 @@ const RULES: readonly Rule[] = [
       below('src/gcs'),
       below('src/ftp'),
       below('src/sftp'),
+      below('src/s3'),
       /^src\/integrity\/digests\.ts$/,
       NODE,
     ],
@@ -44,6 +45,7 @@ const RULES: readonly Rule[] = [
   { of: below('src/gcs'), may: [CONTRACT, below('src/http'), below('src/gcs'), NODE] },
   { of: below('src/sftp'), may: [CONTRACT, below('src/sftp'), NODE] },
   { of: below('src/http'), may: [CONTRACT, below('src/http'), NODE] },
+  { of: below('src/s3'), may: [CONTRACT, below('src/http'), below('src/s3'), NODE] },
   { of: below('src/integrity'), may: [CONTRACT, below('src/integrity'), NODE] },
   { of: below('src/ftp'), may: [CONTRACT, below('src/http'), below('src/ftp'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
@@ -75,7 +77,11 @@ const RULES: readonly Rule[] = [
 /** Who may import a package; no package is for everyone. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
-  'fast-xml-parser': below('src/dav'),
+  '@aws-sdk/credential-provider-node': below('src/credentials'),
+  '@smithy/hash-node': below('src/s3'),
+  '@smithy/shared-ini-file-loader': below('src/credentials'),
+  '@smithy/signature-v4': below('src/s3'),
+  'fast-xml-parser': /^src\/(dav|s3)\//,
   'hash-wasm': below('src/integrity'),
   'google-auth-library': below('src/credentials'),
   'basic-ftp': below('src/ftp'),

@@ -31,11 +31,12 @@ function run(program: string, options: { args?: string[]; env?: NodeJS.ProcessEn
 
 describe('the launchers', () => {
   test('differ in the command they start and in nothing else', () => {
-    const [bridle = '', legacy = ''] = ['bridle', 'pegasus-transfer'].map((name) =>
-      readFileSync(join(ROOT, 'bin', name), 'utf8'),
-    );
-    expect(legacy).not.toBe(bridle);
-    expect(legacy.replace('main=pegasus-transfer.js', 'main=bridle.js')).toBe(bridle);
+    const read = (name: string) => readFileSync(join(ROOT, 'bin', name), 'utf8');
+    const bridle = read('bridle');
+    for (const name of ['pegasus-transfer', 'pegasus-s3']) {
+      expect(read(name)).not.toBe(bridle);
+      expect(read(name).replace(`main=${name}.js`, 'main=bridle.js')).toBe(bridle);
+    }
   });
 
   test('start the real command with an empty environment from anywhere', () => {

@@ -6,6 +6,7 @@ import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAutho
 import { createGoogleLookup } from './google.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { isFtp, type Origin, originOf } from './origin.ts';
+import { createS3Lookup, S3_SCHEMES } from './s3.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
 import { createSshLookup, type SshHostKeyPolicy } from './ssh.ts';
 import { createCertificateLookup } from './x509.ts';
@@ -49,6 +50,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     options.warn(key, message);
   };
   const findSection = createSectionLookup({ env, uid, now });
+  const findS3 = createS3Lookup({ env, home, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
   const findCertificate = createCertificateLookup({ env, uid, now, warn });
   const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
@@ -72,6 +74,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   }
 
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
+    if (S3_SCHEMES.has(location.scheme)) return findS3(location, fromUrl, again);
     const url = fromUrlSecret(fromUrl);
     if (location.scheme === 'gs') return findGoogle(location.site, again);
     const ssh = await findSsh(location);

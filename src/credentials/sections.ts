@@ -71,16 +71,19 @@ export function createSections(ini: Ini, doing: string): Sections {
   };
 }
 
+/** Throws `invalid-request` for a word that is neither yes nor no. */
+export function readBoolean(word: string, where: string): boolean {
+  const value = BOOLEANS.get(word.toLowerCase());
+  if (value !== undefined) return value;
+  throw new TransferError('invalid-request', `${where}: expected \`true\` or \`false\``);
+}
+
 function readSection(ini: Ini, name: string, doing: string): SectionSecrets {
   const where = `${doing}: section \`[${name}]\``;
   const headers = readHeaders(ini, name, doing);
   const username = readLine(ini, name, 'username', doing);
   const password = readLine(ini, name, 'password', doing);
-  const verify = readLine(ini, name, 'verify', doing)?.toLowerCase() ?? 'true';
-  const verifyTls = BOOLEANS.get(verify);
-  if (verifyTls === undefined) {
-    throw new TransferError('invalid-request', `${where}, key \`verify\`: expected \`true\` or \`false\``);
-  }
+  const verifyTls = readBoolean(readLine(ini, name, 'verify', doing) ?? 'true', `${where}, key \`verify\``);
   checkLogin({ username: username ?? '', ...(password === undefined ? {} : { password }) }, where);
   return {
     name,

@@ -138,8 +138,9 @@ async function send(core: Core, request: HttpRequest): Promise<HttpResponse> {
       const isAnswerable = asking !== undefined && core.logins.learn(asking, journey.login, challenge);
       if (isAnswerable) await askAgain(journey, response);
       else await refresh(journey, response);
-    } else if (isRedirect(response.status, response.headers)) await follow(journey, response);
-    else return response;
+    } else if (request.redirect !== 'manual' && isRedirect(response.status, response.headers)) {
+      await follow(journey, response);
+    } else return response;
   }
 }
 

@@ -111,11 +111,16 @@ export function gradeDestination(known: {
   const service = requireEqual(`write \`${name}\``, 'the service stores', ours, stored.digests);
   const first = [...ours][0];
   const own = first && { algorithm: first[0], value: first[1] };
-  const isConfirmed = service !== undefined || known.confirmed;
+  const isConfirmed = service !== undefined || stored.isProven || known.confirmed;
   if (isConfirmed && known.expected.length > 0 && own) {
-    return { grade: 'end-to-end', ...(service ?? own), by: service ? 'service' : 'read-back' };
+    return {
+      grade: 'end-to-end',
+      ...(service ?? own),
+      by: service || stored.isProven ? 'service' : 'read-back',
+    };
   }
   if (service) return { grade: 'server', ...service, by: 'service' };
+  if (stored.isProven) return { grade: 'server', ...own, by: 'service' };
   if (known.confirmed && own) return { grade: 'server', ...own, by: 'read-back' };
   if (known.isLocal && own) return { grade: 'server', ...own, by: 'kernel' };
   return { grade: stored.size === undefined ? 'none' : 'size' };

@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto';
+import { TransferError } from '../errors.ts';
+import type { Bytes, Context, HttpResponse, S3Access } from '../protocol.ts';
+import { addressOf, encodeName } from './address.ts';
+import { type Failure, failureOf, readFailure, readText, s3Error, saysStale } from './failures.ts';
+import { signedHeaders, UNSIGNED } from './signing.ts';
+import { parseXml, type Xml } from './xml.ts';
+
+const DEFAULT_REGION = 'us-east-1';
+
+/** A listing of 1,000 keys of 1,024 bytes, each byte encoded in three. */
+const MAX_XML = 16 * 1024 * 1024;
+
+export interface S3Request {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** Empty for the service itself. */
+  readonly bucket: string;
+  /** Plain. Absent: the bucket itself. */
+  readonly key?: string | undefined;
+  /** Plain. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** In memory it is hashed, signed and may be sent again; a stream is sent once, its content unsigned. */
+  readonly body?: Uint8Array | { readonly bytes: Bytes; readonly size: number };
+  readonly fresh?: boolean | undefined;
+  /** Statuses that are an answer to the caller, not a failure. */
+  readonly accepts?: readonly number[];
+  readonly signal: AbortSignal;
+  /** For messages: `read \`s3://…\``. */
+  readonly doing: string;
+}
+
+/** Requests to one S3 service under one identity. */
+export interface S3Client {
+  /** The answer to a signed request: 2xx, or a status that the request accepts. Rejects with what the service says otherwise. */
+  send(request: S3Request): Promise<HttpResponse>;
+  /** The root of an XML answer. A success whose body is an error rejects like any other error (S3 does so for what takes long). */
+  sendForXml(request: S3Request): Promise<Xml>;
+  access(): Promise<S3Access>;
+}
+
+/** What was learnt by being refused. */
+interface Learnt {
+  readonly regions: Map<string, string>;
+  /** Milliseconds that the service's clock is ahead of ours. */
+  clock: number;
+}
+
+/** The client behind one endpoint. `isSecure` forces TLS. */
+export function createS3Client(context: Context, isSecure: boolean): S3Client {
+  const learnt: Learnt = { regions: new Map(), clock: 0 };
+
+  async function sendOnce(request: S3Request, access: S3Access): Promise<HttpResponse & { origin: string }> {
+    const region = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
+    const address = addressOf(access, { region, bucket: request.bucket, key: request.key, isSecure });
+    const { body, query = {} } = request;
+    const headers = await signedHeaders(access, {
+      method: request.method,
+      host: address.host,
+      path: address.path,
+      query,
+      headers: {
+        ...request.headers,
+        ...(access.requestPayer ? { 'x-amz-request-payer': 'requester' } : {}),
+      },
+      payload: payloadOf(body),
+      region,
+      date: new Date(Date.now() + learnt.clock),
+    });
+    const isStream = body !== undefined && !(body instanceof Uint8Array);
+    const { verifyTls } = await context.secrets();
+    const response = await context.http
+      .send({
+        method: request.method,
+        url: address.origin + address.path + queryText(query),
+        headers,
+        ...(isStream ? { body: body.bytes, size: body.size } : {}),
+        ...(body instanceof Uint8Array ? { body: piecesOf(body), size: body.length } : {}),
+        fresh: request.fresh,
+        redirect: 'manual',
+        ...(verifyTls === false ? { secrets: async () => ({ verifyTls: false }) } : {}),
+        signal: request.signal,
+      })
+      .catch((error) => {
+        throw explained(error, access, address.origin);
+      });
+    return { ...response, origin: address.origin };
+  }
+
+  /** True when the region of the bucket was learnt from the failure. A refused HEAD says nothing, so the bucket is asked. */
+  async function learnRegion(failure: Failure, request: S3Request, access: S3Access): Promise<boolean> {
+    const used = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
+    let { region } = failure;
+    if (region === undefined && request.method === 'HEAD' && [301, 400].includes(failure.status)) {
+      const { bucket, signal, doing } = request;
+      const query = { 'list-type': '2', 'max-keys': '0' };
+      const asked = await sendOnce({ method: 'GET', bucket, query, signal, doing }, access);
+      region = (await readFailure(asked)).region;
+    }
+    if (region === undefined || region === used || !/^[a-z0-9-]{1,64}$/.test(region)) return false;
+    learnt.regions.set(request.bucket, region);
+    return true;
+  }
+
+  function learnClock({ code, headers }: Failure): boolean {
+    const theirs = code === 'RequestTimeTooSkewed' ? Date.parse(headers.date ?? '') : Number.NaN;
+    if (Number.isNaN(theirs)) return false;
+    learnt.clock = theirs - Date.now();
+    return true;
+  }
+
+  async function send(request: S3Request): Promise<HttpResponse> {
+    let access = await accessOf(context);
+    const tried = { region: false, clock: false, keys: false };
+    const mayRepeat = request.body === undefined || request.body instanceof Uint8Array;
+    for (;;) {
+      const response = await sendOnce(request, access);
+      const { status } = response;
+      if ((status >= 200 && status < 300) || request.accepts?.includes(status)) return response;
+      const failure = await readFailure(response);
+      const error = s3Error(failure, {
+        doing: request.doing,
+        bucket: request.bucket,
+        access,
+        origin: response.origin,
+      });
+      if (!tried.region && (await learnRegion(failure, request, access))) tried.region = true;
+      else if (!tried.clock && learnClock(failure)) tried.clock = true;
+      else if (!tried.keys && saysStale(failure)) {
+        tried.keys = true;
+        const again = await accessOf(context, true);
+        if (areSameKeys(access, again)) throw error;
+        access = again;
+      } else throw error;
+      if (!mayRepeat) throw new TransferError('unavailable', `${error.message}; known now, for the next try`);
+    }
+  }
+
+  return {
+    send,
+    async sendForXml(request) {
+      const response = await send(request);
+      const text = await readText(response, MAX_XML);
+      const { name, root } = parseXml(text, request.doing);
+      if (name !== 'Error') return root;
+      const access = await accessOf(context);
+      const failure = {
+        status: response.status,
+        headers: response.headers,
+        isForeign: false,
+        ...failureOf(root),
+      };
+      throw errorIn(
+        failure,
+        s3Error(failure, { doing: request.doing, bucket: request.bucket, access, origin: '' }),
+      );
+    },
+    access: () => accessOf(context),
+  };
+}
+
+/** An error in a success has no status to go by: what is not known better is the service's own trouble. */
+function errorIn(failure: Failure, error: TransferError): TransferError {
+  return error.code === 'unexpected' || failure.code === 'InternalError'
+    ? new TransferError('unavailable', error.message, { cause: error })
+    : error;
+}
+
+async function accessOf(context: Context, again = false): Promise<S3Access> {
+  const { s3 } = await context.secrets(again);
+  return s3 ?? { isSite: false, source: 'no credentials were looked for' };
+}
+
+function areSameKeys(one: S3Access, other: S3Access): boolean {
+  return (
+    one.accessKeyId === other.accessKeyId &&
+    one.secretAccessKey === other.secretAccessKey &&
+    one.sessionToken === other.sessionToken
+  );
+}
+
+const EMPTY = createHash('sha256').digest('hex');
+
+function payloadOf(body: S3Request['body']): string {
+  if (body === undefined) return EMPTY;
+  return body instanceof Uint8Array ? createHash('sha256').update(body).digest('hex') : UNSIGNED;
+}
+
+function queryText(query: Readonly<Record<string, string>>): string {
+  const parts = Object.entries(query).map(([name, value]) => `${encodeName(name)}=${encodeName(value)}`);
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+/** Sent in pieces, between which progress is seen and a canceled upload ends. */
+const PIECE = 1024 * 1024;
+
+async function* piecesOf(body: Uint8Array): Bytes {
+  for (let at = 0; at < body.length; at += PIECE) yield body.subarray(at, at + PIECE);
+}
+
+function explained(error: unknown, access: S3Access, origin: string): unknown {
+  if (!(error instanceof TransferError) || error.code !== 'not-found' || error.hint !== undefined)
+    return error;
+  const hint =
+    access.endpoint === undefined
+      ? `is the region right? set AWS_REGION, or AWS_ENDPOINT_URL for a service that is not Amazon's`
+      : `the endpoint \`${origin}\` comes from ${access.source}`;
+  return new TransferError(error.code, error.message, { cause: error, hint });
+}

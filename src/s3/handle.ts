@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import type { Part } from './multipart.ts';
+
+/** What a journal keeps of an upload: enough to find it, and to tell its parts from anybody else's. */
+export interface Handle {
+  readonly uploadId: string;
+  /** Bytes of a part, as `partSize` takes it. */
+  readonly part: number;
+  readonly size?: number;
+  /** Parts without a gap from the first that the service acknowledged. */
+  readonly parts: number;
+  /** sha256 over their entity tags. A list of 10,000, written anew for each part, would be gigabytes. */
+  readonly tags: string;
+}
+
+/** The handle as text of less than 1 KiB. */
+export function formatHandle(handle: Omit<Handle, 'parts' | 'tags'>, parts: readonly Part[]): string {
+  const { uploadId, part, size } = handle;
+  const known = size === undefined ? {} : { size };
+  return JSON.stringify({ uploadId, part, ...known, parts: parts.length, tags: digestTags(parts) });
+}
+
+/** Undefined for anything but what {@link formatHandle} wrote. */
+export function parseHandle(text: string): Handle | undefined {
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof given !== 'object' || given === null) return undefined;
+  const { uploadId, part, size, parts, tags } = given as Readonly<Record<string, unknown>>;
+  if (typeof uploadId !== 'string' || typeof tags !== 'string') return undefined;
+  if (typeof part !== 'number' || typeof parts !== 'number') return undefined;
+  if (size !== undefined && typeof size !== 'number') return undefined;
+  return { uploadId, part, parts, tags, ...(size === undefined ? {} : { size }) };
+}
+
+export function digestTags(parts: readonly Part[]): string {
+  const hash = createHash('sha256');
+  for (const { tag } of parts) hash.update(`${tag}\n`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,306 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { type S3Asked, s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
+import { TransferError } from '../../src/errors.ts';
+import type { WriteCall } from '../../src/protocol.ts';
+import { findUpload } from '../../src/s3/partial.ts';
+import { writeObject } from '../../src/s3/write.ts';
+import { chunksOf, failureOf, never, SMALL, useScene, whole } from './scene.ts';
+
+const scene = useScene();
+const PATH = '/bucket/dir/key';
+
+const isComplete = ({ method, query }: S3Asked) => method === 'POST' && query.has('uploadId');
+const isPart = ({ method, query }: S3Asked, number?: number) =>
+  method === 'PUT' &&
+  query.has('partNumber') &&
+  (number === undefined || query.get('partNumber') === String(number));
+
+function write(content: Uint8Array, more: Partial<WriteCall> = {}) {
+  const call = { ...whole, size: content.length, ...more };
+  return writeObject(scene.client, scene.object, { bytes: chunksOf(content), call }, SMALL);
+}
+
+const stored = () => scene.server.store.objects.get(PATH);
+
+/** Does `deed` for the first request that fits, and what was asked for the others. */
+function once(fits: (asked: S3Asked) => boolean, deed: Parameters<typeof scene.server.setScript>[0]) {
+  let isDone = false;
+  scene.server.setScript((asked, perform) => {
+    if (isDone || !fits(asked)) return undefined;
+    isDone = true;
+    return deed(asked, perform);
+  });
+}
+
+describe('an upload in parts', () => {
+  test('P1 is not visible before commit, and is whole after it', async () => {
+    const content = randomBytes(5500);
+    const staged = await write(content);
+    expect(stored()).toBeUndefined();
+    const result = await staged.commit(never);
+    expect(stored()?.equals(content)).toBe(true);
+    expect(result).toMatchObject({ size: 5500, isProven: true });
+    expect(scene.server.asked.filter((asked) => isPart(asked))).toHaveLength(6);
+  });
+
+  test('P9 that is taken back leaves no upload', async () => {
+    await (await write(randomBytes(5500))).abort();
+    expect([...scene.server.store.uploads, ...scene.server.store.objects]).toEqual([]);
+  });
+
+  test('F21 a Complete of 200 with an error body is no success, and is tried again', async () => {
+    const content = randomBytes(3000);
+    once(isComplete, () => ({ ...s3Failure(200, 'InternalError'), status: 200 }));
+    await (await write(content)).commit(never);
+    expect(stored()?.equals(content)).toBe(true);
+    scene.server.setScript((asked) =>
+      isComplete(asked) ? { ...s3Failure(200, 'InternalError'), status: 200 } : undefined,
+    );
+    const failing = write(randomBytes(4000)).then((staged) => staged.commit(never));
+    expect(await failureOf(failing)).toMatchObject({ code: 'unavailable' });
+    expect(stored()?.equals(content)).toBe(true);
+    expect(scene.server.store.uploads.size).toBe(0);
+  });
+
+  test('F22 a Complete whose answer is lost is recognised by what is stored', async () => {
+    const content = randomBytes(4500);
+    once(isComplete, (_, perform) => {
+      perform();
+      return 'reset';
+    });
+    const result = await (await write(content)).commit(never);
+    expect(result).toMatchObject({ size: 4500, isProven: true });
+    expect(scene.server.asked.filter(isComplete)).toHaveLength(2);
+  });
+
+  test('F22 P2 an upload that is gone is no success when something else is stored', async () => {
+    const other = randomBytes(4500);
+    scene.server.store.objects.set(PATH, other);
+    const staged = await write(randomBytes(4500));
+    scene.server.store.uploads.clear();
+    expect(await failureOf(staged.commit(never))).toMatchObject({ code: 'changed' });
+    expect(stored()?.equals(other)).toBe(true);
+  });
+
+  test('an empty entity tag of a Complete, as old Ceph answers, is asked for again', async () => {
+    once(isComplete, (_, perform) => {
+      perform();
+      return {
+        status: 200,
+        body: '<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>',
+      };
+    });
+    const result = await (await write(randomBytes(2500))).commit(never);
+    expect(result).toMatchObject({
+      size: 2500,
+      isProven: true,
+      version: expect.stringMatching(/^etag "[0-9a-f]{32}-3"$/),
+    });
+  });
+
+  test('F11 F12 a part that is told to slow down is sent again, the others are not', async () => {
+    const content = randomBytes(4500);
+    once(
+      (asked) => isPart(asked, 2),
+      () => ({ ...s3Failure(503, 'SlowDown'), status: 503, headers: { 'retry-after': '7' } }),
+    );
+    const waits: (number | undefined)[] = [];
+    const retry: WriteCall['retry'] = async (unit) => {
+      for (;;) {
+        try {
+          return await unit(never);
+        } catch (error) {
+          if (!(error instanceof TransferError) || error.code !== 'rate-limited') throw error;
+          waits.push(error.retryAfter);
+        }
+      }
+    };
+    await (await write(content, { retry })).commit(never);
+    expect(stored()?.equals(content)).toBe(true);
+    expect(waits).toEqual([7]);
+    const numbers = scene.server.asked
+      .filter((asked) => isPart(asked))
+      .map(({ query }) => query.get('partNumber'));
+    expect(numbers.sort()).toEqual(['1', '2', '2', '3', '4', '5']);
+  });
+
+  test('F2 a part whose connection is reset is sent again with the same bytes', async () => {
+    const content = randomBytes(3500);
+    once(
+      (asked) => isPart(asked, 3),
+      () => 'reset',
+    );
+    await (await write(content)).commit(never);
+    expect(stored()?.equals(content)).toBe(true);
+  });
+
+  test('P2 a source that ends early is `size-mismatch`, whatever the number of parts, and leaves nothing', async () => {
+    const content = randomBytes(5100);
+    expect(await failureOf(write(content, { size: 5900 }))).toMatchObject({ code: 'size-mismatch' });
+    expect(await failureOf(write(content, { size: 4900 }))).toMatchObject({ code: 'size-mismatch' });
+    expect([...scene.server.store.uploads, ...scene.server.store.objects]).toEqual([]);
+  });
+
+  test('every part says its MD5 and is signed with its sha256, never in chunks with a trailer', async () => {
+    await (await write(randomBytes(3500))).commit(never);
+    const parts = scene.server.asked.filter((asked) => isPart(asked));
+    expect(parts).toHaveLength(4);
+    for (const { headers } of parts) {
+      expect(headers['content-md5']).toMatch(/^[A-Za-z0-9+/]{22}==$/);
+      expect(headers['x-amz-content-sha256']).toMatch(/^[0-9a-f]{64}$/);
+      expect(
+        headers['content-encoding'] ?? headers['x-amz-trailer'] ?? headers['transfer-encoding'],
+      ).toBeUndefined();
+    }
+  });
+
+  test('P11 parts too large for memory go up as they come, and what is stored of them is compared', async () => {
+    const content = randomBytes(25_000);
+    const limits = { part: 10_000, window: 10_000, held: 5000 };
+    const call = { ...whole, size: content.length };
+    const staged = await writeObject(scene.client, scene.object, { bytes: chunksOf(content), call }, limits);
+    await staged.commit(never);
+    expect(stored()?.equals(content)).toBe(true);
+    scene.server.setScript((asked, perform) =>
+      isPart(asked) ? { ...perform(), headers: { etag: `"${'0'.repeat(32)}"` } } : undefined,
+    );
+    const failing = writeObject(scene.client, scene.object, { bytes: chunksOf(content), call }, limits);
+    expect(await failureOf(failing)).toMatchObject({ code: 'digest-mismatch' });
+    expect(scene.server.store.uploads.size).toBe(0);
+  });
+});
+
+describe('a broken upload', () => {
+  const content = randomBytes(6500);
+
+  /** Breaks behind 3,400 bytes; gives the last handle that was told. */
+  async function breakOff(): Promise<string> {
+    let handle = '';
+    const onPartial = (given: string) => {
+      handle = given;
+    };
+    async function* broken() {
+      yield* chunksOf(content.subarray(0, 3400));
+      throw new TransferError('stalled', 'the source fell silent');
+    }
+    const call = { ...whole, size: content.length, onPartial };
+    const failing = writeObject(scene.client, scene.object, { bytes: broken(), call }, SMALL);
+    expect(await failureOf(failing)).toMatchObject({ code: 'stalled' });
+    return handle;
+  }
+  const find = (handle: string) =>
+    findUpload(scene.client, scene.object, { signal: never, key: whole.key, handle });
+
+  test('P4 goes on behind the parts that the service acknowledged', async () => {
+    const handle = await breakOff();
+    const found = await find(handle);
+    expect(found?.partial).toMatchObject({ ranges: [{ start: 0, end: 3000 }], isProven: true });
+    const bytes = chunksOf(content.subarray(3000));
+    const call = { ...whole, size: content.length, resume: found?.partial };
+    const before = scene.server.asked.length;
+    await (await writeObject(scene.client, scene.object, { bytes, call, resumed: found }, SMALL)).commit(
+      never,
+    );
+    expect(stored()?.equals(content)).toBe(true);
+    const again = scene.server.asked.slice(before).filter((asked) => isPart(asked));
+    expect(again.map(({ query }) => query.get('partNumber'))).toEqual(['4', '5', '6', '7']);
+  });
+
+  test('P4 P2 is not gone on with when a part is another one, and is dropped', async () => {
+    const handle = await breakOff();
+    const [upload] = scene.server.store.uploads.values();
+    upload?.parts.set(2, randomBytes(1000));
+    expect(await find(handle)).toBeUndefined();
+    expect(scene.server.store.uploads.size).toBe(0);
+  });
+
+  test('P4 is not gone on with when it is not there any more, or the handle is no handle', async () => {
+    const handle = await breakOff();
+    scene.server.store.uploads.clear();
+    for (const text of [handle, '', '{}', 'null', '{"uploadId":1}']) expect(await find(text)).toBeUndefined();
+  });
+
+  test('P9 that is released without keeping is gone', async () => {
+    const found = await find(await breakOff());
+    await found?.partial.release(false);
+    expect(scene.server.store.uploads.size).toBe(0);
+  });
+
+  test('P4 of which every part is there sends the last one again', async () => {
+    let handle = '';
+    const onPartial = (given: string) => {
+      handle = given;
+    };
+    await (await write(content, { onPartial })).abort({ keep: true });
+    expect((await find(handle))?.partial.ranges).toEqual([{ start: 0, end: 6000 }]);
+  });
+});
+
+describe('a small file', () => {
+  test('F26 P1 that is stored with another MD5 is removed again', async () => {
+    once(
+      ({ method }) => method === 'PUT',
+      (asked, perform) => {
+        const wrong = Buffer.from(asked.body);
+        wrong[3] = (wrong[3] ?? 0) ^ 1;
+        perform();
+        scene.server.store.objects.set(PATH, wrong);
+        return { status: 200, headers: { etag: `"${'a'.repeat(32)}"` } };
+      },
+    );
+    const failing = write(randomBytes(100)).then((staged) => staged.commit(never));
+    expect(await failureOf(failing)).toMatchObject({ code: 'digest-mismatch' });
+    expect(stored()).toBeUndefined();
+  });
+
+  test('F22 whose answer is lost is sent again', async () => {
+    const content = randomBytes(900);
+    once(
+      ({ method }) => method === 'PUT',
+      (_, perform) => {
+        perform();
+        return 'reset';
+      },
+    );
+    expect(await (await write(content)).commit(never)).toMatchObject({ size: 900, isProven: true });
+    expect(stored()?.equals(content)).toBe(true);
+  });
+
+  test('that is encrypted, so that its tag proves nothing, is asked about', async () => {
+    scene.server.setScript(({ method }, perform) =>
+      method === 'PUT'
+        ? {
+            ...perform(),
+            headers: { etag: `"${'b'.repeat(32)}"`, 'x-amz-server-side-encryption': 'aws:kms' },
+          }
+        : undefined,
+    );
+    const result = await (await write(randomBytes(800))).commit(never);
+    expect(result.size).toBe(800);
+    expect(result.isProven).toBeUndefined();
+  });
+
+  test('F23 that is larger than the service takes, or over the quota, is `no-space` at once', async () => {
+    for (const failure of [s3Failure(400, 'EntityTooLarge'), s3Failure(403, 'QuotaExceeded')]) {
+      const before = scene.server.asked.length;
+      scene.server.setScript(() => failure);
+      const failing = write(randomBytes(100)).then((staged) => staged.commit(never));
+      expect(await failureOf(failing)).toMatchObject({ code: 'no-space' });
+      expect(scene.server.asked.length - before).toBe(1);
+    }
+  });
+
+  test('for a name that must be new is refused where something is, before and at the last moment', async () => {
+    scene.server.store.objects.set(PATH, Buffer.from('old'));
+    expect(await failureOf(write(randomBytes(10), { onlyNew: true }))).toMatchObject({
+      code: 'already-exists',
+    });
+    scene.server.store.objects.clear();
+    const staged = await write(randomBytes(10), { onlyNew: true });
+    scene.server.setScript(({ headers }) =>
+      headers['if-none-match'] === '*' ? s3Failure(412, 'PreconditionFailed') : undefined,
+    );
+    expect(await failureOf(staged.commit(never))).toMatchObject({ code: 'already-exists' });
+  });
+});
