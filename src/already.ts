@@ -38,7 +38,10 @@ async function statOrAbsent(
   }
 }
 
-/** `--update`: equal size, and a digest in common or the same modification time. */
+/**
+ * `--update`: equal size and a digest in common. A source of this machine is read for it; another that declares no digest
+ * would have to be fetched for it, so there the modification time that its version is made of decides.
+ */
 export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<AttemptResult | undefined> {
   const { signal } = call;
   const there = await statOrAbsent(ends.to, ends.destination.location.path, signal);
@@ -47,21 +50,20 @@ export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<A
   if (here.size === undefined || here.size !== there.size) return undefined;
   const known = [...call.expected, ...(here.digests ?? [])].filter((digest) => digest.partSize === undefined);
   const wanted = known[0]?.algorithm ?? 'sha256';
-  const isSameTime = sameTime(here, there, ends.from.isLocal && ends.to.isLocal ? 2 : 1000);
-  if (known.length > 0 || (ends.from.isLocal && !isSameTime)) {
+  if (known.length > 0 || ends.from.isLocal) {
     const ours = await digestOf(ends.to, ends.destination.location.path, wanted, signal);
     const theirs = known[0]?.value ?? (await digestOf(ends.from, ends.source.location.path, wanted, signal));
     if (ours === undefined || ours !== theirs) return undefined;
     return nothingMoved(here, new Map([[wanted, ours]]), call.expected, 'identical already, by digest');
   }
-  if (!isSameTime) return undefined;
+  if (!sameTime(here, there)) return undefined;
   return nothingMoved(here, new Map(), [], 'identical already, by size and modification time');
 }
 
-/** Services tell seconds; two files of this machine are told apart by less. Both times in ticks of so many milliseconds. */
-function sameTime(a: Stat, b: Stat, tick: number): boolean {
+/** Services tell seconds. */
+function sameTime(a: Stat, b: Stat): boolean {
   if (!a.modified || !b.modified) return false;
-  return Math.floor(a.modified.getTime() / tick) === Math.floor(b.modified.getTime() / tick);
+  return Math.floor(a.modified.getTime() / 1000) === Math.floor(b.modified.getTime() / 1000);
 }
 
 async function digestOf(endpoint: Endpoint, path: string, algorithm: Algorithm, signal: AbortSignal) {

@@ -29,7 +29,7 @@ interface Leftover {
 const PARTIAL_SHAPE =
   /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
 /** Folders that are remembered before those that are empty are removed. */
-const FOLDERS_KEPT = 256;
+const FOLDERS_KEPT = 1024;
 /** Another process may remove a folder that is empty just then, again and again. */
 const FOLDER_TRIES = 5;
 /** What rmdir(2) says of a directory that holds something. */

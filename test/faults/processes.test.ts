@@ -107,7 +107,7 @@ test('L13 many directories in one process do not take each other’s folders awa
   const from = join(directory, 'from');
   fs.writeFileSync(from, 'content');
   const requests = Array.from({ length: 3000 }, (_, index) => ({
-    ...transferOf(from, join(directory, `d${index % 600}`, `${index}`)),
+    ...transferOf(from, join(directory, `d${index % 1200}`, `${index}`)),
     index,
   }));
   const { summary, outcomes } = await runAll(requests, { options: { threads: 32, attempts: 1 } });
