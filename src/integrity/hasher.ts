@@ -23,8 +23,8 @@ export interface Hasher {
 
 /** From here on a worker thread overlaps hashing with the rest: on one thread it halves a stream. */
 const WORKER_BYTES = 4 * 1024 * 1024;
-/** Chunks that may wait for the workers, in all. At most 1 MiB each. */
-const MOST_WAITING = 8;
+/** Chunks of at most 1 MiB that may wait for the workers, in all: a kill costs them, and more of them gain no speed. */
+const MOST_WAITING = 4;
 
 /** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
 export function createHasher(
