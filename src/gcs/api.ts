@@ -52,7 +52,7 @@ export function createApi(bucket: string, context: Context): Api {
     } catch (error) {
       if (!(error instanceof TransferError) || error.code !== 'unauthenticated') throw error;
       const text = `${ask.doing}: the service wants other credentials`;
-      throw new TransferError('unauthenticated', text, { cause: error, hint: error.hint ?? LOGIN_HINT });
+      throw new TransferError('unauthenticated', text, { cause: error, hint: LOGIN_HINT });
     }
   }
 

@@ -311,13 +311,20 @@ test('L5 a source that shrinks while it is sent ends the attempt, and nothing of
   expect(fs.readdirSync(there)).toEqual([]);
 });
 
-test('P8 P9 SIGTERM ends a transfer with its ssh, and takes the partial away', async () => {
+test('P4 P8 P9 SIGTERM ends a transfer with its ssh, and the next run goes on and leaves nothing', async () => {
   const source = join(here, 'file');
-  content(source, 8 * MIB);
-  const child = start(['cp', '--bwlimit', '1M', '-q', source, far(join(there, 'copy'))], options());
+  const whole = content(source, 12 * MIB);
+  const state = scratch();
+  const args = ['-q', source, far(join(there, 'copy'))];
+  const child = start(['cp', '--bwlimit', '2M', ...args], options({ BRIDLE_STATE: state }));
   const end = ended(child);
   await expect.poll(() => partials(there).length, { timeout: 20_000 }).toBe(1);
   child.kill('SIGTERM');
   expect(await end).toMatchObject({ status: 143 });
-  expect(fs.readdirSync(there)).toEqual([]);
+  expect(fs.existsSync(join(there, 'copy'))).toBe(false);
+  const again = await bridle(['cp', ...args], options({ BRIDLE_STATE: state }));
+  expect(again).toMatchObject({ status: 0 });
+  expect(digest(join(there, 'copy'))).toBe(whole);
+  expect(fs.readdirSync(there)).toEqual(['copy']);
+  expect(fs.readdirSync(join(state, 'partials'))).toEqual([]);
 });
