@@ -10,7 +10,7 @@ import type { S3Object } from './place.ts';
 const PIECE = 8 * 1024 * 1024;
 
 /** Ranges on their way at a time; this many pieces are held in memory at most. */
-const AHEAD = 4;
+const AHEAD = 3;
 
 /** Memory that reading a file of `size` bytes takes. */
 export function readMemory(size: number | undefined): number {

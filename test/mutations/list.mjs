@@ -329,5 +329,34 @@ export const MUTATIONS = {
     from: 'O_NOFOLLOW, 0o600)',
     to: 'O_NOFOLLOW, 0o644)',
     test: [RESUME, 'P4 an upload that broke off P10'],
+  'an error in a 200 of S3 counts as success': {
+    file: 'src/s3/client.ts',
+    from: "if (name !== 'Error') return root;",
+    to: 'if (name) return root;',
+    test: ['test/s3/write-faults.test.ts', 'F21 a Complete of 200'],
+  },
+  'an S3 upload that is gone counts as done': {
+    file: 'src/s3/upload.ts',
+    from: 'if (tag === undefined && !isOurs) {',
+    to: 'if (false) {',
+    test: ['test/s3/write-faults.test.ts', 'F22 P2 an upload that is gone'],
+  },
+  'parts of an S3 upload are believed whatever their tags': {
+    file: 'src/s3/partial.ts',
+    from: 'digestTags(acknowledged) === plan.tags',
+    to: 'true',
+    test: ['test/s3/write-faults.test.ts', 'P4 P2 is not gone on with when a part'],
+  },
+  'ranges of an S3 object may be of another version': {
+    file: 'src/s3/pieces.ts',
+    from: 'const isSame = versionOf(bareTag(response.headers.etag)) === version;',
+    to: 'const isSame = true;',
+    test: ['test/s3/read-faults.test.ts', 'F8 that is another one'],
+  },
+  'an S3 listing that goes on counts as whole': {
+    file: 'src/s3/list.ts',
+    from: "if (textOf(page, 'IsTruncated') !== 'true') return;",
+    to: 'if (!next) return;',
+    test: ['test/s3/client.test.ts', 'that goes on without saying where'],
   },
 };
