@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -255,6 +256,8 @@ describe('cp with options', () => {
         cwd,
       });
     }
+    // Else only root could remove what is in it.
+    chmodSync(join(cwd, 's/sealed'), 0o755);
     const modeOf = (path: string) => (lstatSync(join(cwd, path)).mode & 0o7777).toString(8);
     const names = Object.keys(modes);
     expect(names.map((name) => modeOf(`d/${name}`))).toEqual(['700', '750', '711', '755', '755']);
