@@ -329,6 +329,7 @@ export const MUTATIONS = {
     from: 'O_NOFOLLOW, 0o600)',
     to: 'O_NOFOLLOW, 0o644)',
     test: [RESUME, 'P4 an upload that broke off P10'],
+  },
   'an error in a 200 of S3 counts as success': {
     file: 'src/s3/client.ts',
     from: "if (name !== 'Error') return root;",
