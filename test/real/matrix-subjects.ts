@@ -1,8 +1,11 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { S3_USER } from '../../fixtures/servers/ceph-rgw.ts';
 import type { RunningFtp } from '../../fixtures/servers/ftp.ts';
 import { LOGIN, type RunningNginx, startServer } from '../../fixtures/servers/servers.ts';
+import { BUCKET, contentOf, gcsScene, store } from '../gcs-subject.ts';
+import { s3Subject } from '../s3-subject.ts';
 
 /** One kind of place, running: files can be put there and looked at past the product. */
 export interface MatrixPlace {
@@ -30,7 +33,54 @@ export const PLACES: Readonly<Record<string, () => Promise<MatrixPlace>>> = {
   https: () => startServer('nginx').then((nginx) => nginxPlace(nginx, nginx.https)),
   ftp: () => startServer('ftp').then((ftp) => ftpPlace(ftp, ftp.plain)),
   ftps: () => startServer('ftp').then((ftp) => ftpPlace(ftp, ftp.implicit)),
+  dav: async () => {
+    const { http, dav, stop } = await startServer('apache-dav');
+    return onDisk({ base: `${http.replace('http', 'dav')}/open`, root: dav, stop });
+  },
+  sftp: async () => {
+    const { username, port, files, keys, knownHosts, stop } = await startServer('sshd');
+    const env = {
+      SSH_PRIVATE_KEY: keys.ed25519,
+      SSH_KNOWN_HOSTS: knownHosts,
+      BRIDLE_SSH_CONFIG: '/dev/null',
+    };
+    return onDisk({ base: `sftp://${username}@127.0.0.1:${port}${files}`, root: files, env, stop });
+  },
+  s3: s3Place,
+  gs: gsPlace,
 };
+
+async function s3Place(): Promise<MatrixPlace> {
+  const { http, stop } = await startServer('ceph-rgw');
+  const { look, put, path, close } = await s3Subject({
+    access: { ...S3_USER, endpoint: http },
+    bucket: 'matrix',
+    stop,
+  });
+  return {
+    url: (name) => `s3:/${path(name)}`,
+    put,
+    look,
+    env: {
+      AWS_ACCESS_KEY_ID: S3_USER.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: S3_USER.secretAccessKey,
+      AWS_ENDPOINT_URL_S3: http,
+      AWS_REGION: 'default',
+    },
+    stop: close,
+  };
+}
+
+async function gsPlace(): Promise<MatrixPlace> {
+  const { emulator, close } = await gcsScene();
+  return {
+    url: (name) => `gs://${BUCKET}/${name}`,
+    put: async (name, content) => store(emulator, name, content),
+    look: async (name) => contentOf(emulator, name),
+    env: { STORAGE_EMULATOR_HOST: emulator.origin },
+    stop: close,
+  };
+}
 
 function nginxPlace({ dav, stop }: RunningNginx, base: string): MatrixPlace {
   return onDisk({ base: `${base}/-/dav`, root: dav, stop });

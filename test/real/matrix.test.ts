@@ -13,6 +13,8 @@ import { type MatrixPlace, PLACES } from './matrix-subjects.ts';
 const MIB = 1024 * 1024;
 const NAMES = Object.keys(PLACES);
 const PAIRS = NAMES.flatMap((from) => NAMES.map((to) => [from, to] as const));
+/** Each as a source once, and as a destination once. */
+const SOME = PAIRS.filter(([from, to]) => from === 'file' || to === 'file');
 const BRIDLE = fileURLToPath(new URL('../../bin/bridle', import.meta.url));
 const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 
@@ -90,7 +92,7 @@ describe('every source to every destination', () => {
     },
   );
 
-  test.each(PAIRS)('%s → %s: a wrong digest never becomes visible (P1)', async (from, to) => {
+  test.each(SOME)('%s → %s: a wrong digest never becomes visible (P1)', async (from, to) => {
     const [source, destination] = [place(from), place(to)];
     const [here, there] = [`from-${from}-${to}.bin`, `wrong-${from}-${to}.bin`];
     await source.put(here, CONTENT);
