@@ -233,7 +233,7 @@ function checkHost(authority: string, scheme: string): void {
 }
 
 function checkImage(first: string, rest: string): void {
-  if ((first === '' && rest.length < 2) || first.startsWith('-') || !IMAGE_SHAPE.test(first)) {
+  if ((first === '' && /^\/*$/.test(rest)) || first.startsWith('-') || !IMAGE_SHAPE.test(first)) {
     throw invalid(`expected the name of an image, got \`${beforeColon(first)}\``);
   }
 }

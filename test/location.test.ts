@@ -122,6 +122,7 @@ describe('remote URLs', () => {
     ['https://host/a#b', 'without a fragment'],
     ['12:30', 'expected a URL such as'],
     ['file://', 'expected a path'],
+    ['docker:////', 'expected the name of an image'],
     ['file:///a\0b', 'NUL'],
     ['file:///\ud800', 'surrogate'],
   ])('B2 %j is refused: %s', (text, part) => {
