@@ -65,6 +65,15 @@ input as SRC and standard output as DST.`,
     options: 'RM_OPTIONS',
     load: async () => (await import('./rm.ts')).rm,
   },
+  doctor: {
+    usage: 'bridle doctor [OPTION]... [PLACE...]',
+    summary: 'tell what works here, or with the services named',
+    more: `Without PLACE: what transfers find on this machine. With it: which credential
+is used and what the service can do. No secret is shown. Exit status 1 when
+something will not work.`,
+    options: 'DOCTOR_OPTIONS',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
   completions: {
     usage: 'bridle completions bash|zsh|fish',
     summary: 'print the completions for a shell',

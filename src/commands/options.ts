@@ -176,6 +176,12 @@ export const STAT_OPTIONS = {
   ...SERVICE,
 };
 
+/** `bridle doctor`. */
+export const DOCTOR_OPTIONS = {
+  json: flag({ name: 'json', help: 'one JSON object a line' }),
+  ...SERVICE,
+};
+
 /** `bridle cat`. */
 export const CAT_OPTIONS = {
   attempts: RUN.attempts,

@@ -1,0 +1,101 @@
+import { TransferError, toTransferError } from '../errors.ts';
+import { freeBytes } from '../local/disk.ts';
+import { isLocal } from '../plan.ts';
+import type { Endpoint, Source, Stat } from '../protocol.ts';
+import { formatSize } from '../report/format.ts';
+import type { Place } from '../request.ts';
+import type { Fact } from './doctor-machine.ts';
+import type { Visit } from './places.ts';
+
+/** What an endpoint can do, in a reader's words. */
+const METHODS = {
+  write: 'write',
+  partial: 'go on with what broke off',
+  list: 'list',
+  mkdir: 'make directories',
+  remove: 'remove',
+  move: 'move',
+  copy: 'copy by itself',
+  link: 'link',
+  digest: 'tell digests',
+} as const satisfies Partial<Record<keyof Endpoint, string>>;
+
+/** What the service behind the place can do, as far as reading one byte of it tells. */
+export async function placeFacts(
+  place: Place,
+  { endpoints, signal }: Visit,
+  describeCredential: () => Promise<string>,
+): Promise<readonly Fact[]> {
+  const facts: Fact[] = [];
+  try {
+    facts.push({ label: 'credential', text: await describeCredential() });
+    const endpoint = await endpoints.open(place);
+    const can = Object.entries(METHODS).filter(([method]) => endpoint[method as keyof Endpoint]);
+    facts.push({ label: 'can', text: ['read', ...can.map(([, words]) => words)].join(', ') });
+    const { path, query } = place.location;
+    const full = query === undefined ? path : `${path}?${query}`;
+    const stat = await endpoint.stat(full, { signal });
+    facts.push({ label: 'there', text: describeStat(stat) });
+    if (stat.type === 'file') facts.push(...(await readFacts(endpoint, full, stat, signal)));
+    else if (endpoint.list) facts.push(await listFact(endpoint, full, signal));
+    const free = isLocal(place.location) ? freeBytes(path) : undefined;
+    if (free !== undefined) facts.push({ label: 'free', text: formatSize(free) });
+  } catch (error) {
+    facts.push(failure('there', error));
+  }
+  return facts;
+}
+
+function failure(label: string, error: unknown): Fact {
+  const { code, message, hint } = toTransferError(error, 'look');
+  return { label, text: `${message} (${code})`, isWrong: true, hint };
+}
+
+function describeStat({ type, size, modified, digests }: Stat): string {
+  const parts: string[] = [type];
+  if (size !== undefined) parts.push(`${size} bytes`);
+  if (modified) parts.push(`of ${modified.toISOString().slice(0, 19)}Z`);
+  for (const { algorithm } of digests ?? []) parts.push(`with ${algorithm}`);
+  return parts.join(', ');
+}
+
+/** Ranges are asked for by one byte of exactly this version: what a resume would do. */
+async function readFacts(
+  endpoint: Endpoint,
+  path: string,
+  stat: Stat,
+  signal: AbortSignal,
+): Promise<readonly Fact[]> {
+  const version: Fact =
+    stat.version === undefined
+      ? { label: 'version', text: 'none that proves it is the same file: what breaks off starts over' }
+      : { label: 'version', text: 'told: what breaks off can go on' };
+  if (!stat.size) return [version];
+  try {
+    const start = stat.size - 1;
+    const source = await endpoint.read(path, { signal, version: stat.version, range: { start } });
+    const got = await countBytes(source);
+    if (got !== 1) throw new TransferError('unexpected', `read the last byte: expected 1 byte, got ${got}`);
+    const digests = [...new Set((source.digests ?? []).map(({ algorithm }) => algorithm))];
+    const told = digests.length === 0 ? [] : [{ label: 'digests', text: digests.join(', ') }];
+    return [version, { label: 'ranges', text: 'yes' }, ...told];
+  } catch (error) {
+    const known = toTransferError(error, 'read the last byte');
+    if (known.code !== 'range-ignored') return [version, failure('ranges', known)];
+    return [version, { label: 'ranges', text: 'no: what breaks off starts over' }];
+  }
+}
+
+async function countBytes(source: Source): Promise<number> {
+  let count = 0;
+  for await (const chunk of source.bytes) count += chunk.length;
+  return count;
+}
+
+/** The first name is enough to know that it may be listed. */
+async function listFact(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Fact> {
+  for await (const _ of endpoint.list?.(path, { signal }) ?? []) {
+    return { label: 'listing', text: 'has entries' };
+  }
+  return { label: 'listing', text: 'empty' };
+}
