@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-const CONTRACT = /^src\/(protocol|context|errors|location|outcome|slabs|abort)\.ts$/;
+const CONTRACT = /^src\/(protocol|context|partial-name|errors|location|outcome|slabs|abort)\.ts$/;
 const REQUESTS = /^src\/(request|plan)\.ts$/;
 const EXPECTED = /^src\/integrity\/expected\.ts$/;
 const NODE = /^node:/;

@@ -1,4 +1,5 @@
 import { TransferError } from '../errors.ts';
+import { isPartialName } from '../partial-name.ts';
 import type { Entry, ListCall } from '../protocol.ts';
 import { collectionPath, decode, hrefPath, memberPath, plainPath } from './paths.ts';
 import { membersOf } from './propfind.ts';
@@ -49,6 +50,7 @@ async function readDirectory(service: DavService, path: string, call: ListCall):
     }
     const part = plain.startsWith(prefix) ? plain.slice(prefix.length) : '';
     const name = decode(part);
+    if (name !== undefined && isPartialName(name)) continue;
     const isPlain = name !== undefined && part !== '' && !/[/\0]/.test(name) && name !== '.' && name !== '..';
     members.push(
       isPlain

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { TransferError } from '../errors.ts';
+import { partialName } from '../partial-name.ts';
 import type { Digest, Staged, Stored } from '../protocol.ts';
 import { removeFile } from './collections.ts';
-import { partialName } from './partial-name.ts';
 import { parentPath } from './paths.ts';
 import { type Publication, publish } from './publish.ts';
 import { readFile } from './read.ts';

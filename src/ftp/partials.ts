@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { TransferError } from '../errors.ts';
+import { isPartialName, partialName } from '../partial-name.ts';
 import type { Bytes, PartialCall, PartialWrite, ReadCall, Source, Staged, WriteCall } from '../protocol.ts';
 import { publish, requireSize } from './commit.ts';
 import type { Dialer } from './control.ts';
@@ -15,9 +16,6 @@ import { store } from './upload.ts';
 
 /** Milliseconds that taking back an upload may take: the process may be on its way out. */
 const TIDY_MS = 2000;
-
-/** `.bridle-KEY-NONCE.part` beside the destination: hidden, and found by whoever cleans up. */
-const NAME = /^\.bridle-[0-9a-f]{32}-[0-9a-f]{16}\.part$/;
 
 /** The uploads of one endpoint that are no files yet. */
 export interface Partials {
@@ -64,7 +62,7 @@ export function createPartials(tools: PartialsTools): Partials {
   async function write(path: string, bytes: Bytes, call: WriteCall): Promise<Staged> {
     const work = { doing: `write \`${tools.show(path)}\``, signal: call.signal };
     const start = call.resume?.ranges[0]?.end ?? 0;
-    const name = call.resume?.handle ?? `.bridle-${call.key}-${randomBytes(8).toString('hex')}.part`;
+    const name = call.resume?.handle ?? partialName(call.key, randomBytes(8).toString('hex'));
     let partial = '';
     let begun = call.resume !== undefined;
     let final = '';
@@ -120,7 +118,7 @@ export function createPartials(tools: PartialsTools): Partials {
       const key = keyOf(path, call.key);
       const name = call.handle ?? kept.get(key);
       // A name that this protocol did not make would let a journal choose what is written to.
-      if (name === undefined || !NAME.test(name)) return undefined;
+      if (name === undefined || !isPartialName(name)) return undefined;
       kept.delete(key);
       const work = { doing: `look for a partial of \`${tools.show(path)}\``, signal: call.signal };
       const found = await pool.use(work, async (session) => {

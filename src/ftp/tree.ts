@@ -1,4 +1,5 @@
 import { TransferError } from '../errors.ts';
+import { isPartialName } from '../partial-name.ts';
 import type { Entry, ListCall } from '../protocol.ts';
 import type { Dialer } from './control.ts';
 import type { Work } from './dial.ts';
@@ -59,6 +60,7 @@ async function* listBelow(
     return all;
   });
   for (const member of members) {
+    if (isPartialName(member.name)) continue;
     const entry = entryOf(shown, member);
     yield entry;
     if (!call.recursive || member.problem !== undefined || member.stat.type !== 'directory') continue;

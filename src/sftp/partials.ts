@@ -1,24 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-
-/** `.bridle-KEY-NONCE.part`: the key of the write, and a number of its own that no other writer has. */
-const PARTIAL = /^\.bridle-([0-9a-f]{32})-[0-9a-f]{16}\.part$/;
-
-/** True for names that only this project's writers use; with `key`, for those of one write. Listings leave them out. */
-export function isPartialName(name: string, key?: string): boolean {
-  const shape = PARTIAL.exec(name);
-  return shape !== null && (key === undefined || shape[1] === key);
-}
+import { keyOfPartial, partialName } from '../partial-name.ts';
 
 /** A new name for a partial of `path`, hidden, in the same directory: a rename must not cross file systems. */
 export function newPartialPath(path: string, key: string): string {
-  return posix.join(posix.dirname(path), `.bridle-${key}-${randomBytes(8).toString('hex')}.part`);
+  return posix.join(posix.dirname(path), partialName(key, randomBytes(8).toString('hex')));
 }
 
 /** True when `handle`, which came from a journal, can be a partial of this write: beside `path`, with its key. */
 export function isPartialOf(handle: string, path: string, key: string): boolean {
   return (
-    posix.dirname(handle) === posix.dirname(posix.join(path)) && isPartialName(posix.basename(handle), key)
+    posix.dirname(handle) === posix.dirname(posix.join(path)) && keyOfPartial(posix.basename(handle)) === key
   );
 }
 

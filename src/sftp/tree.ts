@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
+import { isPartialName } from '../partial-name.ts';
 import type { Entry, ListCall, RemoveCall, Stat } from '../protocol.ts';
 import { abortable } from './abortable.ts';
 import { type Attributes, statOf } from './attributes.ts';
@@ -13,7 +14,6 @@ import {
   removeFile,
   statFile,
 } from './files.ts';
-import { isPartialName } from './partials.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 

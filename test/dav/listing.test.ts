@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { keyOfPartial, partialName } from '../../src/dav/partial-name.ts';
+import { keyOfPartial, partialName } from '../../src/partial-name.ts';
 import type { Entry } from '../../src/protocol.ts';
 import { closeDav, KEY, multistatus, never, scriptedDav, XML } from './scripted.ts';
 

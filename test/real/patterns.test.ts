@@ -1,8 +1,12 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startServer } from '../../fixtures/servers/servers.ts';
+import { LOGIN, startServer } from '../../fixtures/servers/servers.ts';
+import { partialName } from '../../src/partial-name.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
+
+const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 
 /** A tree on a server: where it lies on this machine, and what the product calls it. */
 interface Tree {
@@ -37,6 +41,11 @@ const STARTERS: Readonly<Record<string, () => Promise<Tree>>> = {
   async dav() {
     const { http, dav, stop } = await startServer('apache-dav');
     return { root: dav, url: (path) => `${http.replace('http', 'dav')}/open/${path}`, env: {}, stop };
+  },
+  async ftp() {
+    const { plain, root, stop } = await startServer('ftp');
+    const base = plain.replace('://', `://${LOGIN.username}:${LOGIN.password}@`);
+    return { root, url: (path) => `${base}/${path}`, env: { SSL_CERT_FILE: CA }, stop };
   },
 };
 
@@ -105,6 +114,20 @@ describe.each(Object.keys(STARTERS))('a pattern in the path of a URL, %s', (sche
     const { status, stderr } = await run(command, tree.url('nothing-*'));
     expect(status).toBe(1);
     expect(stderr).toContain('no name fits this pattern');
+  });
+
+  test('P1 what is unfinished is not listed, and not copied with its directory', async () => {
+    const cwd = scratch();
+    const partial = join(tree.root, 'y', partialName('0'.repeat(32), '0'.repeat(16)));
+    fs.writeFileSync(partial, 'half');
+    fs.chmodSync(partial, 0o666);
+    const { stdout } = await run('ls', '-r', tree.url('y'));
+    expect(stdout.split('\n').filter((line) => line !== '')).toEqual(['1', '1/in.dat', '1/out.txt']);
+    expect(await bridle(['cp', '-qr', tree.url('y'), 'y'], { cwd, env: tree.env })).toMatchObject({
+      status: 0,
+    });
+    expect(fs.readdirSync(join(cwd, 'y'))).toEqual(['1']);
+    fs.rmSync(partial);
   });
 
   test('rm removes what fits and nothing else', async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeContent, numbersFrom } from '../../fixtures/misbehaving/content.ts';
 import type { RunningDav } from '../../fixtures/servers/dav.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
-import { keyOfPartial } from '../../src/dav/partial-name.ts';
+import { keyOfPartial } from '../../src/partial-name.ts';
 import { bridle, ended, scratch, start } from '../commands/run-command.ts';
 import { digestAt } from '../faults/scene.ts';
 
