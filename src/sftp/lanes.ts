@@ -1,5 +1,4 @@
 import type { Handle } from './files.ts';
-import { letGo } from './files.ts';
 import { type Holding, holdFile } from './holding.ts';
 import type { Session } from './session.ts';
 import type { Lease, Sessions } from './sessions.ts';
@@ -16,7 +15,7 @@ export interface Lane {
 const FAR = 8;
 /** Bytes that make another session worth its opening. */
 const WORTH = 8 * 1024 * 1024;
-const MOST = 4;
+const MOST = 6;
 /** More than the channel of one session holds, so that it never runs dry. */
 const LANE_BYTES = 4 * 1024 * 1024;
 
@@ -42,22 +41,27 @@ export function createLanes(
   let isClosed = false;
 
   async function widen(): Promise<void> {
-    while (!isClosed && all.length < MOST && more.bytes >= WORTH * (all.length + 1)) {
-      const lease = await sessions.another(all.map(({ session }) => session));
-      if (!lease) return;
-      const { session } = lease;
-      const handle = await more.open(session).catch(() => undefined);
-      if (!handle || isClosed) {
-        if (handle) letGo(session, handle);
-        lease.release();
-        return;
-      }
-      holdings.push(holdFile(lease, handle));
-      all.push({ session, handle, underWay: 0 });
+    const lease = await sessions.another(all.map(({ session }) => session));
+    if (!lease) return;
+    const { session } = lease;
+    const handle = isClosed ? undefined : await more.open(session).catch(() => undefined);
+    if (!handle) {
+      lease.release();
+      return;
     }
+    const holding = holdFile(lease, handle);
+    if (isClosed) {
+      holding.close();
+      return;
+    }
+    holdings.push(holding);
+    all.push({ session, handle, underWay: 0 });
   }
 
-  if (first.lease.session.roundTrip >= FAR) void widen();
+  if (first.lease.session.roundTrip() >= FAR) {
+    // All at once: far away, one login after the other takes as long as many a file.
+    for (let lanes = 2; lanes <= MOST && more.bytes >= WORTH * lanes; lanes += 1) void widen();
+  }
   return {
     all,
     pick: () => all.reduce((best, one) => (one.underWay < best.underWay ? one : best)),

@@ -34,8 +34,8 @@ export interface Session {
   /** Names the server offers, such as `fsync@openssh.com`, with their versions. */
   readonly extensions: ReadonlyMap<string, string>;
   readonly limits: Limits;
-  /** Milliseconds that a request with nothing to do took, there and back. */
-  readonly roundTrip: number;
+  /** Milliseconds there and back: the shortest that a request took which was alone. A busy machine makes single ones long. */
+  roundTrip(): number;
   /** Rejects with what a STATUS other than OK says; `isSlow` for what the server may work at for minutes. */
   request(type: number, fields: readonly Field[], doing: string, isSlow?: 'slow'): Promise<Reply>;
   /** Bytes that came into `into`, which nobody may touch until then; 0 at the end of the file. */
@@ -167,8 +167,18 @@ export async function openSession(transport: Transport, waits: SessionWaits): Pr
     });
   }
 
-  const request: Session['request'] = (type, fields, doing, isSlow) =>
-    send<Reply>({ doing, isSlow: isSlow === 'slow' }, (id) => [encodePacket(type, [id, ...fields])]);
+  let roundTrip = Number.POSITIVE_INFINITY;
+  const request: Session['request'] = async (type, fields, doing, isSlow) => {
+    const isAlone = pending.size === 0;
+    const began = performance.now();
+    try {
+      return await send<Reply>({ doing, isSlow: isSlow === 'slow' }, (id) => [
+        encodePacket(type, [id, ...fields]),
+      ]);
+    } finally {
+      if (isAlone) roundTrip = Math.min(roundTrip, performance.now() - began);
+    }
+  };
 
   transport.write([encodePacket(MESSAGE.init, [3])]);
   const extensions = await greeting.then(readVersion).catch((error: unknown) => {
@@ -177,12 +187,12 @@ export async function openSession(transport: Transport, waits: SessionWaits): Pr
   });
   patience.rest();
   isOpen = true;
-  const { limits, roundTrip } = await askLimits(request, extensions);
+  const limits = await askLimits(request, extensions);
 
   return {
     extensions,
     limits,
-    roundTrip,
+    roundTrip: () => roundTrip,
     request,
     read: (handle, offset, into, doing) =>
       send<number>({ doing, into, isSlow: false }, (id) => [
@@ -213,25 +223,17 @@ function readVersion(packet: Buffer): ReadonlyMap<string, string> {
   return extensions;
 }
 
-/** `limits@openssh.com` (OpenSSH PROTOCOL §4.8); 0 says nothing. Any other request tells the round trip as well. */
+/** `limits@openssh.com` (OpenSSH PROTOCOL §4.8); 0 says nothing. */
 async function askLimits(
   request: Session['request'],
   extensions: ReadonlyMap<string, string>,
-): Promise<{ readonly limits: Limits; readonly roundTrip: number }> {
-  const began = performance.now();
-  if (!extensions.has('limits@openssh.com')) {
-    await request(MESSAGE.realpath, ['.'], 'ask where the session begins').catch(() => undefined);
-    return { limits: UNSAID, roundTrip: performance.now() - began };
-  }
+): Promise<Limits> {
+  if (!extensions.has('limits@openssh.com')) return UNSAID;
   const { fields } = await request(MESSAGE.extended, ['limits@openssh.com'], 'ask for limits');
-  const roundTrip = performance.now() - began;
   fields.u64();
   const [read, write] = [fields.u64(), fields.u64()];
   return {
-    limits: {
-      read: read === 0 ? UNSAID.read : Math.min(read, MOST),
-      write: write === 0 ? UNSAID.write : Math.min(write, MOST),
-    },
-    roundTrip,
+    read: read === 0 ? UNSAID.read : Math.min(read, MOST),
+    write: write === 0 ? UNSAID.write : Math.min(write, MOST),
   };
 }

@@ -4,6 +4,8 @@ import type { Session } from './session.ts';
 
 /** Sessions with one host. Each is one `ssh` and one core for encryption on either side. */
 const MOST = 4;
+/** The same for the sake of one file on a far host. sshd lets ten log in at a time (sshd_config(5), MaxStartups). */
+const MOST_FAR = 6;
 /** Jobs that share a session before another is opened. */
 const SHARE = 2;
 /** Bytes under way for all transfers of an endpoint together. */
@@ -45,6 +47,8 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
   let noMoreUntil = 0;
   /** What was under way when somebody closed is not kept; later calls begin anew. */
   let era = 0;
+  /** Leases that belong to a transfer which has another one. */
+  let further = 0;
 
   function open(): Promise<Slot> {
     const mine = era;
@@ -84,6 +88,20 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
     };
   }
 
+  function lendFurther(slot: Slot): Lease {
+    const lease = lend(slot);
+    further += 1;
+    let isLent = true;
+    return {
+      session: lease.session,
+      release() {
+        if (isLent) further -= 1;
+        isLent = false;
+        lease.release();
+      },
+    };
+  }
+
   function leastBusy(among: readonly Slot[]): Slot | undefined {
     return among.reduce<Slot | undefined>(
       (best, one) => (best && best.load <= one.load ? best : one),
@@ -91,8 +109,8 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
     );
   }
 
-  function canGrow(): boolean {
-    return live().length + connecting.size < MOST && performance.now() >= noMoreUntil;
+  function canGrow(most: number): boolean {
+    return live().length + connecting.size < most && performance.now() >= noMoreUntil;
   }
 
   /** In the background: whoever asked goes on with what there is. A host may allow fewer than we would like. */
@@ -120,7 +138,7 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
     async acquire(signal, doing) {
       const best = leastBusy(live());
       if (best) {
-        if (best.load >= SHARE && canGrow()) void grow();
+        if (best.load >= SHARE && canGrow(MOST)) void grow();
         return lend(best);
       }
       refuseAborted(signal, doing);
@@ -141,13 +159,13 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
     async another(used) {
       const others = live().filter(({ session }) => !used.includes(session));
       const idle = leastBusy(others.filter(({ load }) => load === 0));
-      if (idle) return lend(idle);
-      if (!canGrow()) return undefined;
+      if (idle) return lendFurther(idle);
+      if (!canGrow(MOST_FAR)) return undefined;
       const slot = await grow();
-      return slot && lend(slot);
+      return slot && lendFurther(slot);
     },
     window() {
-      const jobs = slots.reduce((sum, { load }) => sum + load, 0);
+      const jobs = slots.reduce((sum, { load }) => sum + load, 0) - further;
       return Math.max(LEAST, Math.floor(BUDGET / Math.max(1, jobs)));
     },
     async close() {
