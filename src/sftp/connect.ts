@@ -26,7 +26,15 @@ export interface Connector {
 /** `authority` is `host[:port]` of the URL. */
 export function createConnector(authority: string, context: Context): Connector {
   const waits = { ...WAITS, ...context.waits };
+  const warned = new Set<string>();
   let newHosts: NewHosts | undefined;
+
+  /** Every session would say the same. */
+  function warn(key: string, message: string): void {
+    if (warned.has(key)) return;
+    warned.add(key);
+    context.warn?.(key, message);
+  }
 
   async function prepare(remote: Remote): Promise<Ssh2Connection & { readonly program: string | undefined }> {
     const secrets = await context.secrets();
@@ -53,7 +61,7 @@ export function createConnector(authority: string, context: Context): Connector 
     const onNewHost = (host: string) => {
       // Whoever believes anybody was told so already.
       if (ssh.hostKey !== 'accept-new') return;
-      context.warn?.(
+      warn(
         `new host key ${authority}`,
         `ssh to \`${authority}\`: the key of ${host} was not known and is accepted from now on`,
       );
@@ -63,7 +71,7 @@ export function createConnector(authority: string, context: Context): Connector 
 
   function warnOff(ssh: SshSecrets, host: string): void {
     if (ssh.hostKey !== 'off') return;
-    context.warn?.(
+    warn(
       `ssh host key off ${host}`,
       `ssh to \`${host}\`: THE HOST KEY IS NOT VERIFIED, anybody on the way can read and change the data (--ssh-host-key off)`,
     );
@@ -88,6 +96,9 @@ export function createConnector(authority: string, context: Context): Connector 
         stall: waits.stall,
         slow: Math.max(waits.firstByte, waits.stall),
       }),
-    close: async () => newHosts?.remove(),
+    async close() {
+      newHosts?.remove();
+      newHosts = undefined;
+    },
   };
 }
