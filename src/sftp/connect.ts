@@ -32,7 +32,15 @@ export function createConnector(authority: string, context: Context): Connector 
     firstByte: given?.firstByte ?? WAITS.firstByte,
     stall: given?.stall ?? WAITS.stall,
   };
+  const warned = new Set<string>();
   let newHosts: NewHosts | undefined;
+
+  /** Every session would say the same. */
+  function warn(key: string, message: string): void {
+    if (warned.has(key)) return;
+    warned.add(key);
+    net?.warn(key, message);
+  }
 
   async function prepare(remote: Remote): Promise<Ssh2Connection & { readonly program: string | undefined }> {
     const secrets = await context.secrets();
@@ -59,7 +67,7 @@ export function createConnector(authority: string, context: Context): Connector 
     const onNewHost = (host: string) => {
       // Whoever believes anybody was told so already.
       if (ssh.hostKey !== 'accept-new') return;
-      net?.warn(
+      warn(
         `new host key ${authority}`,
         `ssh to \`${authority}\`: the key of ${host} was not known and is accepted from now on`,
       );
@@ -69,7 +77,7 @@ export function createConnector(authority: string, context: Context): Connector 
 
   function warnOff(ssh: SshSecrets, host: string): void {
     if (ssh.hostKey !== 'off') return;
-    net?.warn(
+    warn(
       `ssh host key off ${host}`,
       `ssh to \`${host}\`: THE HOST KEY IS NOT VERIFIED, anybody on the way can read and change the data (--ssh-host-key off)`,
     );
@@ -94,6 +102,9 @@ export function createConnector(authority: string, context: Context): Connector 
         stall: waits.stall,
         slow: Math.max(waits.firstByte, waits.stall),
       }),
-    close: async () => newHosts?.remove(),
+    async close() {
+      newHosts?.remove();
+      newHosts = undefined;
+    },
   };
 }

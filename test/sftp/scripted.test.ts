@@ -146,7 +146,11 @@ describe('writing', () => {
 
   test('P1 a handle is closed once: the server gives it to the next file at once', async () => {
     const files: SftpFiles = new Map();
-    const sessions = sessionsWith(files, { extensions: ['posix-rename@openssh.com'] });
+    let strayCloses = 0;
+    const onStrayClose = () => {
+      strayCloses += 1;
+    };
+    const sessions = sessionsWith(files, { extensions: ['posix-rename@openssh.com'], onStrayClose });
     const names = Array.from({ length: 12 }, (_, index) => `/many-${index}`);
     await Promise.all(
       names.map(async (name, index) => {
@@ -155,6 +159,10 @@ describe('writing', () => {
         expect(files.get(name)?.equals(own)).toBe(true);
       }),
     );
+    for (const name of names) expect((await read(sessions, name)).length).toBeGreaterThan(0);
+    // Answered in order: behind this one, every CLOSE was seen.
+    await (await openSource(sessions, '/many-0', { signal })).discard?.();
+    expect(strayCloses).toBe(0);
   });
 
   test('F22 a rename whose answer is lost is not made twice, and not taken for failed', async () => {
