@@ -8,7 +8,8 @@ export function statJson(stat: Stat): Readonly<Record<string, unknown>> {
     modified: stat.modified?.toISOString(),
     mode: stat.mode?.toString(8),
     version: stat.version,
-    digests:
-      stat.digests && Object.fromEntries(stat.digests.map(({ algorithm, value }) => [algorithm, value])),
+    digests: stat.digests?.length
+      ? Object.fromEntries(stat.digests.map(({ algorithm, value }) => [algorithm, value]))
+      : undefined,
   };
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../../fixtures/misbehaving/server.ts';
+import { statJson } from '../../src/commands/stat-json.ts';
 import { bridle, scratch } from './run-command.ts';
 
 let server: MisbehavingServer | undefined;
@@ -118,5 +119,13 @@ describe('bridle mkdir and rm', () => {
     for (const place of ['/', 'file:///', '/.//', 'https://127.0.0.1:1/']) {
       expect(await bridle(['rm', '-r', place], { cwd: scratch() })).toMatchObject({ status: 2 });
     }
+  });
+});
+
+test('what a service does not tell has no row, digests included', () => {
+  expect(statJson({ type: 'file', digests: [] })).toEqual({ type: 'file' });
+  expect(statJson({ type: 'file', digests: [{ algorithm: 'md5', value: 'ab' }] })).toEqual({
+    type: 'file',
+    digests: { md5: 'ab' },
   });
 });
