@@ -441,6 +441,13 @@ describe('P11 slabs', () => {
     expect(second.buffer).not.toBe(slab.buffer);
   });
 
+  test('P11 what several files have under way at once is lent again, all of it', () => {
+    const taken = Array.from({ length: 60 }, () => takeSlab());
+    for (const slab of taken) giveBack(slab);
+    const again = new Set(Array.from({ length: 60 }, () => takeSlab().buffer));
+    expect(taken.filter(({ buffer }) => !again.has(buffer))).toEqual([]);
+  });
+
   test('memory that is no slab is left alone', () => {
     const own = Buffer.alloc(SLAB_BYTES);
     giveBack(own);
