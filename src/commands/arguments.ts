@@ -43,7 +43,11 @@ export function isEncoded(location: Location): boolean {
 /** The plain last name of a location's path; empty when it has none. Throws for one that cannot be decoded. */
 export function lastName(location: Location): string {
   const name = /([^/]*)\/*$/.exec(location.path)?.[1] ?? '';
-  if (!isEncoded(location)) return name;
+  return isEncoded(location) ? decodeName(name) : name;
+}
+
+/** One part of an encoded path, plain. Throws `invalid-request` for one that cannot be decoded. */
+export function decodeName(name: string): string {
   try {
     return decodeURIComponent(name);
   } catch (cause) {

@@ -6,7 +6,7 @@ import { knownSchemes } from '../registry.ts';
 import type { Environment } from '../request.ts';
 import { chooseTransport } from '../sftp/choice.ts';
 import { stateDirectory } from '../state-directory.ts';
-import type { ServiceValues } from './session.ts';
+import { readVerifyTls, type ServiceValues } from './session.ts';
 import { readAuthorities } from './trust.ts';
 import { VERSION } from './version.ts';
 
@@ -88,8 +88,7 @@ async function trustFact(values: ServiceValues, env: Environment): Promise<Fact>
 
 function verificationFacts(values: ServiceValues, env: Environment): readonly Fact[] {
   const facts: Fact[] = [];
-  const word = env.BRIDLE_TLS_VERIFY?.toLowerCase() ?? '';
-  if (['0', 'no', 'false', 'off'].includes(word)) {
+  if (!readVerifyTls(env)) {
     facts.push({ label: 'TLS', text: 'NOT verified (BRIDLE_TLS_VERIFY)', isWrong: true });
   }
   if (values.sshHostKey === 'off') {

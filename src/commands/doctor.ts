@@ -1,4 +1,3 @@
-import { homedir } from 'node:os';
 import { formatLocation } from '../location.ts';
 import { safeText } from '../report/format.ts';
 import { parseArgument } from './arguments.ts';
@@ -9,6 +8,7 @@ import type { Io } from './io.ts';
 import { DOCTOR_OPTIONS } from './options.ts';
 import { parseOptions } from './parse-options.ts';
 import { forEachPlace } from './places.ts';
+import { openCredentials } from './session.ts';
 
 /**
  * `bridle doctor [PLACE...]`: what transfers find on this machine, or what the services behind the places can do. Exit
@@ -21,14 +21,8 @@ export async function doctor(args: readonly string[], io: Io): Promise<number> {
     tell('this machine', facts, values.json, io);
     return facts.some(({ isWrong }) => isWrong) ? EXIT.failed : EXIT.done;
   }
-  const { createCredentials } = await import('../credentials/credentials.ts');
-  const credentials = createCredentials({
-    env: io.env,
-    home: io.env.HOME || homedir(),
-    uid: process.geteuid?.() ?? 0,
-    warn: () => undefined,
-    sshHostKey: values.sshHostKey,
-  });
+  const quiet = { env: io.env, warn: () => undefined };
+  const credentials = await openCredentials(quiet, values.sshHostKey);
   const places = positionals.map((text) => parseArgument(text));
   return forEachPlace('doctor', places, values, io, async (place, visit) => {
     const source = () => credentials.describeSource(place.location, place.secret);

@@ -4,7 +4,7 @@ import { formatLocation } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import type { Endpoint, Entry } from '../protocol.ts';
 import type { Place } from '../request.ts';
-import { below, escapes, isEncoded, isStandardStream } from './arguments.ts';
+import { below, decodeName, escapes, isEncoded, isStandardStream } from './arguments.ts';
 import { createMatcher } from './globs.ts';
 
 export interface ExpandTools {
@@ -55,7 +55,7 @@ async function fitting(place: Place, tools: ExpandTools): Promise<readonly Place
   const first = parts.findIndex((part) => wildcards(place).test(part));
   const base: Place = { ...place, location: { ...location, path: parts.slice(0, first).join('/') || '/' } };
   const globs = parts.slice(first).filter((part) => part !== '');
-  const plain = isEncoded(location) ? globs.map(decodeURIComponent) : globs;
+  const plain = isEncoded(location) ? globs.map(decodeName) : globs;
   const found: Place[] = [];
   const endpoint = await tools.endpoints.open(place);
   for await (const name of namesBelow(endpoint, base, plain, tools.signal)) found.push(below(base, name));

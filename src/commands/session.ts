@@ -1,4 +1,5 @@
 import { homedir } from 'node:os';
+import type { Credentials } from '../credentials/credentials.ts';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
 import { ftpSettings } from '../ftp/settings.ts';
@@ -28,9 +29,10 @@ export interface SessionTools {
  * local disk needs neither. Throws `invalid-request` for settings that cannot be honoured.
  */
 export function openSession(values: ServiceValues, tools: SessionTools): Endpoints {
+  const net = netSettings(values, tools);
   return createEndpoints({
-    http: openHttp(values, tools),
-    settings: { net: netSettings(values, tools), ftp: ftpSettings(tools.env) },
+    http: httpOver(net, tools.env),
+    settings: { net, ftp: ftpSettings(tools.env) },
     secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
@@ -40,15 +42,19 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
  * for settings that cannot be honoured.
  */
 export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient {
-  const { connections, authorities, verifyTls, timeouts, warn } = netSettings(values, tools);
+  return httpOver(netSettings(values, tools), tools.env);
+}
+
+function httpOver(net: ReturnType<typeof netSettings>, env: Environment): HttpClient {
+  const { connections, authorities, verifyTls, timeouts, warn } = net;
   return lazyHttp(async () => {
     const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
     return createHttpClient({
       version: VERSION,
       connectionsPerOrigin: connections,
       ca,
-      moreCa: () => readMoreAuthorities(tools.env),
-      proxyEnv: tools.env,
+      moreCa: () => readMoreAuthorities(env),
+      proxyEnv: env,
       verifyTls,
       warn,
       timeouts,
@@ -70,24 +76,29 @@ function netSettings(values: ServiceValues, { connections, env, warn }: SessionT
   } satisfies NetSettings;
 }
 
-function lazySecrets({ env, warn }: SessionTools, sshHostKey: ServiceValues['sshHostKey']): SecretsFor {
-  let secretsFor: SecretsFor | undefined;
+function lazySecrets(tools: SessionTools, sshHostKey: ServiceValues['sshHostKey']): SecretsFor {
+  let credentials: Promise<Credentials> | undefined;
   return async (location, fromUrl, again) => {
-    if (!secretsFor) {
-      const { createCredentials } = await import('../credentials/credentials.ts');
-      const home = env.HOME || homedir();
-      const uid = process.geteuid?.() ?? 0;
-      secretsFor ??= createCredentials({ env, home, uid, warn, sshHostKey }).secretsFor;
-    }
-    return secretsFor(location, fromUrl, again);
+    credentials ??= openCredentials(tools, sshHostKey);
+    return (await credentials).secretsFor(location, fromUrl, again);
   };
+}
+
+/** What this user has to show services. */
+export async function openCredentials(
+  { env, warn }: Pick<SessionTools, 'env' | 'warn'>,
+  sshHostKey: ServiceValues['sshHostKey'],
+): Promise<Credentials> {
+  const { createCredentials } = await import('../credentials/credentials.ts');
+  const home = env.HOME || homedir();
+  return createCredentials({ env, home, uid: process.geteuid?.() ?? 0, warn, sshHostKey });
 }
 
 const NO = ['0', 'no', 'false', 'off'];
 const YES = ['1', 'yes', 'true', 'on'];
 
 /** A word that is no clear no must not turn verification off. */
-function readVerifyTls(env: Environment): boolean {
+export function readVerifyTls(env: Environment): boolean {
   const word = env.BRIDLE_TLS_VERIFY?.toLowerCase();
   if (word === undefined || word === '' || YES.includes(word)) return true;
   if (NO.includes(word)) return false;

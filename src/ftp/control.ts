@@ -1,7 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { onAbort } from '../abort.ts';
 import { TransferError, toTransferError } from '../errors.ts';
-import type { Timeouts, Watchdog, Watched } from '../http/watchdog.ts';
+import { createWatched, type Timeouts, type Watchdog } from '../http/watchdog.ts';
 import { canceled, connected, secure, type TlsTarget, type Work } from './dial.ts';
 import { createReplyReader, type Reply } from './reply.ts';
 import { replyError } from './reply-error.ts';
@@ -73,15 +73,9 @@ function createControl(tcp: Socket, dialer: Dialer, where: string): Control {
   const address = tcp.remoteAddress ?? dialer.host;
   const isIpv6 = tcp.remoteFamily === 'IPv6';
 
-  const watched: Watched = {
-    owes: 'nothing',
-    moved: 0,
-    seen: 0,
-    silentMs: 0,
-    windowMs: 0,
-    windowStart: 0,
-    expire: (code, text) => kill(new TransferError(code, `${waiter?.work.doing}: ${text}`)),
-  };
+  const watched = createWatched('nothing', (code, text) =>
+    kill(new TransferError(code, `${waiter?.work.doing}: ${text}`)),
+  );
 
   function settle(): Waiter | undefined {
     const settled = waiter;

@@ -14,7 +14,7 @@ import {
   readTarget,
   type Verdict,
 } from '../http/incoming.ts';
-import type { Watched } from '../http/watchdog.ts';
+import { createWatched } from '../http/watchdog.ts';
 import type { Bytes } from '../protocol.ts';
 import type { Dialer } from './control.ts';
 import { canceled, connectError, refusedData, type Work } from './dial.ts';
@@ -81,15 +81,9 @@ export async function retrieve(retrieval: Retrieval): Promise<Download> {
       left: () => void leave(),
     },
   );
-  const watched: Watched = {
-    owes: 'nothing',
-    moved: 0,
-    seen: 0,
-    silentMs: 0,
-    windowMs: 0,
-    windowStart: 0,
-    expire: (code, text) => fail(new TransferError(code, `${work.doing}: ${text}`)),
-  };
+  const watched = createWatched('nothing', (code, text) =>
+    fail(new TransferError(code, `${work.doing}: ${text}`)),
+  );
 
   /** The one end of it all: whatever the bytes came to, the session is settled or closed behind them. */
   async function end(how: 'clean' | 'unsettled' | 'lost'): Promise<void> {

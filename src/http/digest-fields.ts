@@ -8,11 +8,6 @@ export const WANT_DIGEST = {
   'want-repr-digest': 'sha-256=10, sha-512=5, crc32c=4, adler=3, md5=2',
 } as const;
 
-/** RFC 3230 preference, for a second try where {@link WANT_DIGEST} got no answer. */
-export const WANT_DIGEST_RFC3230 = {
-  'want-digest': 'sha-256, sha-512;q=0.8, adler32;q=0.6, crc32c;q=0.5, md5;q=0.4',
-} as const;
-
 const BYTES: Readonly<Record<Algorithm, number>> = {
   sha256: 32,
   sha512: 64,

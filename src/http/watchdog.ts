@@ -25,6 +25,11 @@ export interface Watched {
   expire(code: 'timed-out' | 'stalled', text: string): void;
 }
 
+/** Of which nothing moved yet. */
+export function createWatched(owes: Watched['owes'], expire: Watched['expire']): Watched {
+  return { owes, moved: 0, seen: 0, silentMs: 0, windowMs: 0, windowStart: 0, expire };
+}
+
 export interface Watchdog {
   watch(watched: Watched): void;
   unwatch(watched: Watched): void;
