@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
-import { findFreePorts } from '../../fixtures/servers/launch.ts';
+import { findFreePorts } from '../../fixtures/servers/ports.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import type { RunningSshd } from '../../fixtures/servers/sshd.ts';
 import { TransferError } from '../../src/errors.ts';
