@@ -48,20 +48,39 @@ export function describeJson({ finding, action, why, error }: Done): string {
   return `${JSON.stringify(value)}\n`;
 }
 
-/** What it came to, and what could be done next. */
-export function summarize(all: readonly Done[]): string {
-  if (all.length === 0) return 'nothing was left behind\n';
-  const parts = (['removed', 'would remove', 'kept', 'failed'] as const).flatMap((action) => {
-    const some = all.filter((done) => done.action === action);
-    if (some.length === 0) return [];
-    const bytes = some.reduce((sum, { finding }) => sum + (finding.size ?? 0), 0);
-    const words = action === 'would remove' ? 'would be removed' : action;
-    return [`${some.length} ${words}${bytes > 0 ? ` (${formatSize(bytes)})` : ''}`];
-  });
-  const hints = (['perhaps of others', 'too young', 'put aside'] as const).flatMap((why) =>
-    all.some((done) => done.why === why) ? [`hint: ${HINTS[why]}\n`] : [],
-  );
-  return `${plural(all.length, 'leftover')}: ${parts.join(', ')}\n${hints.join('')}`;
+/** Counts, so that a million findings need no memory. */
+export interface Tally {
+  add(done: Done): void;
+  count(): number;
+  /** What it came to, and what could be done next. */
+  summary(): string;
+}
+
+export function createTally(): Tally {
+  const sums = new Map<Done['action'], { count: number; bytes: number }>();
+  const reasons = new Set<Reason>();
+  const count = () => [...sums.values()].reduce((sum, one) => sum + one.count, 0);
+  return {
+    add({ action, why, finding }) {
+      const sum = sums.get(action) ?? { count: 0, bytes: 0 };
+      sums.set(action, { count: sum.count + 1, bytes: sum.bytes + (finding.size ?? 0) });
+      if (why) reasons.add(why);
+    },
+    count,
+    summary() {
+      if (count() === 0) return 'nothing was left behind\n';
+      const parts = (['removed', 'would remove', 'kept', 'failed'] as const).flatMap((action) => {
+        const sum = sums.get(action);
+        if (!sum) return [];
+        const words = action === 'would remove' ? 'would be removed' : action;
+        return [`${sum.count} ${words}${sum.bytes > 0 ? ` (${formatSize(sum.bytes)})` : ''}`];
+      });
+      const hints = (['perhaps of others', 'too young', 'put aside'] as const).flatMap((why) =>
+        reasons.has(why) ? [`hint: ${HINTS[why]}\n`] : [],
+      );
+      return `${plural(count(), 'leftover')}: ${parts.join(', ')}\n${hints.join('')}`;
+    },
+  };
 }
 
 const HINTS = {

@@ -3,7 +3,7 @@ import { toTransferError } from '../errors.ts';
 import { safeText } from '../report/format.ts';
 import { stateDirectory } from '../state-directory.ts';
 import { type CleanRules, type Finding, findAt } from './clean-find.ts';
-import { type Done, describeDone, describeJson, summarize } from './clean-lines.ts';
+import { createTally, type Done, describeDone, describeJson } from './clean-lines.ts';
 import { EXIT } from './failures.ts';
 import type { Io } from './io.ts';
 import { CLEAN_OPTIONS } from './options.ts';
@@ -21,7 +21,7 @@ export async function clean(args: readonly string[], io: Io): Promise<number> {
     anyOwner: values.anyOwner,
     state: values.state ?? stateDirectory(io.env, homedir()),
   };
-  const all: Done[] = [];
+  const tally = createTally();
   const status = await forEachPlace('clean', parsePlaces(positionals), values, io, async (place, visit) => {
     let isWhole = true;
     const onProblem = (problem: Error) => {
@@ -30,13 +30,13 @@ export async function clean(args: readonly string[], io: Io): Promise<number> {
     };
     for await (const finding of findAt(place, visit, rules, onProblem)) {
       const done = await deal(finding, values.dryRun);
-      all.push({ ...done, finding: { ...finding, where: '' } });
+      tally.add(done);
       if (done.action === 'failed') isWhole = false;
       io.out(values.json ? describeJson(done) : describeDone(done));
     }
     return isWhole;
   });
-  if (status === EXIT.done || all.length > 0) io.err(summarize(all));
+  if (status === EXIT.done || tally.count() > 0) io.err(tally.summary());
   return status;
 }
 

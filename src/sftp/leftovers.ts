@@ -93,7 +93,8 @@ function leftoverAt(
     path,
     size,
     age: modified && Math.max(0, Date.now() - modified.getTime()),
-    isNamedBy: (handle) => handle === path,
+    // The way to it may have been another one, by a link; no two have one name.
+    isNamedBy: (handle) => posix.basename(handle) === posix.basename(path),
     remove: ({ signal }) =>
       inSession(sessions, signal, `remove \`${path}\``, (session, doing) =>
         removeFile(session, path, doing).catch((error: unknown) => {
