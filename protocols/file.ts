@@ -1,5 +1,6 @@
 import { digestSource } from '../src/integrity/digests.ts';
 import { copyStaged, moveFile } from '../src/local/copy.ts';
+import { describeDisk } from '../src/local/describe.ts';
 import { findLeftovers } from '../src/local/leftovers.ts';
 import { linkAtomically } from '../src/local/link.ts';
 import { closeFolders } from '../src/local/partials.ts';
@@ -25,6 +26,7 @@ export function open(): Endpoint {
     copy: copyStaged,
     link: linkAtomically,
     digest: async (path, algorithms, call) => digestSource(await openSource(path, call), algorithms),
+    describe: describeDisk,
     close: closeFolders,
   };
 }

@@ -1,5 +1,6 @@
 import { TransferError } from '../src/errors.ts';
 import { movePath } from '../src/ftp/commit.ts';
+import { describeSession } from '../src/ftp/describe.ts';
 import type { Work } from '../src/ftp/dial.ts';
 import { digestsOf } from '../src/ftp/hash.ts';
 import { statPath } from '../src/ftp/inquire.ts';
@@ -105,6 +106,9 @@ export function open(location: Location, context: Context): Endpoint {
         return digestsOf(session, wire, algorithms, now);
       });
     },
+
+    describe: (path, { signal }) =>
+      others.use(work('look at the server of', path, signal), async (session) => describeSession(session)),
 
     close: server.close,
   };

@@ -1,5 +1,6 @@
 import { TransferError } from '../src/errors.ts';
 import { bucketPath, createApi, jsonBody, nameOf, objectPath } from '../src/gcs/api.ts';
+import { describeBucket } from '../src/gcs/describe.ts';
 import { entries, isThere } from '../src/gcs/listing.ts';
 import { putSmall } from '../src/gcs/put-small.ts';
 import { readObject } from '../src/gcs/read.ts';
@@ -124,6 +125,8 @@ export function open(location: Location, context: Context): Endpoint {
       const { digests } = await lookUp(api, bucket, nameOf(path), call);
       return digests.filter(({ algorithm }) => algorithms.includes(algorithm));
     },
+
+    describe: (_path, call) => describeBucket(api, call),
   };
 
   async function makeBucket(signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import type { Context, Endpoint } from '../src/protocol.ts';
 import { createBucket, hasBucket } from '../src/s3/bucket.ts';
 import { createS3Client } from '../src/s3/client.ts';
 import { copyObject } from '../src/s3/copy.ts';
+import { describeBucket } from '../src/s3/describe.ts';
 import { findLeftovers } from '../src/s3/leftovers.ts';
 import { listObjects } from '../src/s3/list.ts';
 import { type Found, findUpload } from '../src/s3/partial.ts';
@@ -90,6 +91,9 @@ export async function open(location: Location, context: Context): Promise<Endpoi
       if (!stat) throw new TransferError('not-found', `ask for the digest of \`${object.name}\`: not found`);
       return (stat.digests ?? []).filter(({ algorithm }) => algorithms.includes(algorithm));
     },
+
+    describe: async (path, { signal }) =>
+      describeBucket(client, objectAt(place, path), { signal, isSecure: location.scheme === 's3s' }),
   };
   rememberPlace(endpoint.service, location.authority, place);
   return endpoint;

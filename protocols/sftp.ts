@@ -6,6 +6,7 @@ import { statOf } from '../src/sftp/attributes.ts';
 import { claimPartial } from '../src/sftp/claim.ts';
 import { createConnector } from '../src/sftp/connect.ts';
 import { copyStaged } from '../src/sftp/copy.ts';
+import { describeSession, describeTransport } from '../src/sftp/describe.ts';
 import { statFile } from '../src/sftp/files.ts';
 import { findLeftovers } from '../src/sftp/leftovers.ts';
 import { linkAtomically, moveFile } from '../src/sftp/names.ts';
@@ -106,6 +107,13 @@ export function open(location: Location, context: Context): Endpoint {
     },
     link: (target, path, call) =>
       inSession(`link \`${path}\``, call, (session) => linkAtomically(session, target, path, call)),
+    async describe(path, call) {
+      const doing = `look at the server of \`${path}\``;
+      const how = await describeTransport(context);
+      if (await without(doing, call))
+        return [...how, { label: 'offers', text: 'no SFTP: the old scp protocol' }];
+      return [...how, ...(await inSession(doing, call, (session) => describeSession(session, path)))];
+    },
     async close() {
       await sessions.close();
       await connector.close();

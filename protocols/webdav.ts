@@ -1,5 +1,6 @@
 import { makeCollection, removeResource } from '../src/dav/collections.ts';
 import { copyFile, moveFile } from '../src/dav/copy.ts';
+import { describeServer } from '../src/dav/describe.ts';
 import { findLeftovers } from '../src/dav/leftovers.ts';
 import { listCollection } from '../src/dav/list.ts';
 import { headStat, statResource } from '../src/dav/propfind.ts';
@@ -40,5 +41,7 @@ export function open(location: Location, context: Context): Endpoint {
       const known = head.digests ?? (await statResource(service, path, signal)).digests ?? [];
       return known.filter(({ algorithm }) => algorithms.includes(algorithm));
     },
+
+    describe: (path, { signal }) => describeServer(service, path, signal),
   };
 }

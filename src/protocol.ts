@@ -200,6 +200,14 @@ export interface Leftover {
   remove(call: Call): Promise<void>;
 }
 
+/** Something that a service says of itself, for people; no secret. Without text and bytes there is nothing to tell. */
+export interface ServiceFact {
+  /** A word or two. */
+  readonly label: string;
+  readonly text?: string | undefined;
+  readonly bytes?: number | undefined;
+}
+
 /**
  * One service under one identity: a host, a bucket, the local disk. An absent method is an absent capability; there are
  * no flags. Methods reject with `TransferError` only, and never retry.
@@ -238,6 +246,8 @@ export interface Endpoint {
   copy?(from: string, to: string, call: CopyCall): Promise<Staged>;
   link?(target: string, path: string, call: LinkCall): Promise<void>;
   digest?(path: string, algorithms: readonly Algorithm[], call: ReadCall): Promise<readonly Digest[]>;
+  /** What cannot be told from the methods: limits, free space where `path` is, by what means it is reached. Changes nothing. */
+  describe?(path: string, call: Call): Promise<readonly ServiceFact[]>;
   close?(): Promise<void>;
 }
 

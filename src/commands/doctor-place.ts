@@ -1,7 +1,5 @@
 import { TransferError, toTransferError } from '../errors.ts';
-import { freeBytes } from '../local/disk.ts';
-import { isLocal } from '../plan.ts';
-import type { Endpoint, Source, Stat } from '../protocol.ts';
+import type { Endpoint, ServiceFact, Source, Stat } from '../protocol.ts';
 import { formatSize } from '../report/format.ts';
 import type { Place } from '../request.ts';
 import type { Fact } from './doctor-machine.ts';
@@ -12,6 +10,7 @@ const METHODS = {
   write: 'write',
   partial: 'go on with what broke off',
   list: 'list',
+  leftovers: 'find leftovers',
   mkdir: 'make directories',
   remove: 'remove',
   move: 'move',
@@ -38,12 +37,40 @@ export async function placeFacts(
     facts.push({ label: 'there', text: describeStat(stat) });
     if (stat.type === 'file') facts.push(...(await readFacts(endpoint, full, stat, signal)));
     else if (endpoint.list) facts.push(await listFact(endpoint, full, signal));
-    const free = isLocal(place.location) ? freeBytes(path) : undefined;
-    if (free !== undefined) facts.push({ label: 'free', text: formatSize(free) });
+    facts.push(...(await serviceFacts(endpoint, full, signal)));
   } catch (error) {
     facts.push(failure('there', error));
   }
   return facts;
+}
+
+/** What the service says of itself. That it does not say it is no failure of transfers, but worth knowing. */
+async function serviceFacts(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<readonly Fact[]> {
+  try {
+    return ((await endpoint.describe?.(path, { signal })) ?? []).flatMap(factOf);
+  } catch (error) {
+    return [failure('service', error)];
+  }
+}
+
+function factOf({ label, text, bytes }: ServiceFact): readonly Fact[] {
+  if (text !== undefined) return [{ label, text }];
+  return bytes === undefined ? [] : [{ label, text: formatSize(bytes) }];
+}
+
+/** What a version is made of, by how the protocols spell it; the first that fits. */
+const VALIDATORS: readonly (readonly [RegExp, string])[] = [
+  [/^etag /, 'by entity tag (ETag)'],
+  [/^generation /, 'by generation'],
+  [/^modified .* size /, 'by modification time and size'],
+  [/^modified /, 'by modification time (Last-Modified)'],
+  [/^\d+-\d+-\d+-\d+-\d+$/, 'by inode, size, modification and change time'],
+  [/^\d+-\d+(?:-|$)/, 'by modification time and size'],
+];
+
+function describeVersion(version: string): string {
+  const known = VALIDATORS.find(([shape]) => shape.test(version));
+  return `told${known ? `, ${known[1]}` : ''}: what breaks off can go on`;
 }
 
 function failure(label: string, error: unknown): Fact {
@@ -69,7 +96,7 @@ async function readFacts(
   const version: Fact =
     stat.version === undefined
       ? { label: 'version', text: 'none that proves it is the same file: what breaks off starts over' }
-      : { label: 'version', text: 'told: what breaks off can go on' };
+      : { label: 'version', text: describeVersion(stat.version) };
   if (!stat.size) return [version];
   try {
     const start = stat.size - 1;

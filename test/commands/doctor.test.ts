@@ -59,8 +59,17 @@ describe('doctor of a place', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     const labels = (one: typeof file) => one.facts.map(({ label }: { readonly label: string }) => label);
-    expect(labels(file)).toEqual(['credential', 'can', 'there', 'version', 'ranges', 'free']);
-    expect(labels(empty)).toEqual(['credential', 'can', 'there', 'listing', 'free']);
+    expect(labels(file)).toEqual([
+      'credential',
+      'can',
+      'there',
+      'version',
+      'ranges',
+      'disk',
+      'copies',
+      'free',
+    ]);
+    expect(labels(empty)).toEqual(['credential', 'can', 'there', 'listing', 'disk', 'copies', 'free']);
     expect(empty.facts[3]).toEqual({ label: 'listing', text: 'empty' });
   });
 
