@@ -23,8 +23,8 @@ export interface RemoteJournal {
   handle(): string | undefined;
   /** Begins the journal anew, with what it held before as far as it is in `blocks`. */
   open(header: JournalHeader, blocks: readonly PrefixDigest[]): Journal;
-  /** Writes the handle down, whole or not at all, for this user only. */
-  keepHandle(handle: string): void;
+  /** Writes the handle down, whole or not at all, for this user only; and for `clean` where it leads to. */
+  keepHandle(handle: string, destination?: string): void;
   /** Leaves it for a later try of this run, or for another run. */
   release(): void;
   /** Leaves it for another run alone. */
@@ -137,16 +137,16 @@ function handleOf(stem: string) {
   let written = known;
   let writtenAt = Number.NEGATIVE_INFINITY;
   const flush = () => {
-    if (known === undefined || known === written) return;
+    if (known === undefined || known.handle === written?.handle) return;
     writtenAt = performance.now();
     written = known;
     writeHandle(stem, known);
   };
   return {
     flush,
-    handle: () => known,
-    keepHandle(handle: string) {
-      known = handle;
+    handle: () => known?.handle,
+    keepHandle(handle: string, destination = known?.destination) {
+      known = { handle, destination };
       if (performance.now() - writtenAt >= HANDLE_MS) flush();
     },
   };
@@ -263,7 +263,7 @@ export interface RemoteLeftover {
   readonly key: string;
   /** Where it is written down. */
   readonly stem: string;
-  /** Without secrets; undefined when the journal cannot be read. */
+  /** Without secrets; undefined when what is written down cannot be read. */
   readonly destination: string | undefined;
   /** Bytes that were surely sent. */
   readonly sent: number;
@@ -283,11 +283,11 @@ export function listRemoteJournals(state: string): readonly RemoteLeftover[] {
     return {
       key: keyOf(folder, stem),
       stem,
-      destination: found?.header.destination,
+      destination: found?.header.destination ?? readHandle(stem)?.destination,
       sent: found?.blocks.at(-1)?.end ?? 0,
       touched,
       isInUse,
-      handle: () => readHandle(stem),
+      handle: () => readHandle(stem)?.handle,
     };
   });
 }

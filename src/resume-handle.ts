@@ -3,16 +3,24 @@ import fs from 'node:fs';
 /** The longest is a list of 10,000 parts with their digests. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
+/** What is known of a partial on a service before it has a journal. */
+export interface KeptHandle {
+  /** Possibly a secret. */
+  readonly handle: string;
+  /** Where it was to be stored, without secrets. */
+  readonly destination?: string | undefined;
+}
+
 /**
  * Writes down what a service needs to be told to go on with a partial, in `STEM.handle` of mode 0600: whole or not at
  * all, because it may be the only trace of what lies there.
  */
-export function writeHandle(stem: string, handle: string): void {
+export function writeHandle(stem: string, { handle, destination }: KeptHandle): void {
   const path = `${stem}.handle.new`;
   const { O_CREAT, O_TRUNC, O_WRONLY, O_NOFOLLOW } = fs.constants;
   const fd = fs.openSync(path, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0o600);
   try {
-    fs.writeSync(fd, JSON.stringify({ bridle: 1, handle }));
+    fs.writeSync(fd, JSON.stringify({ bridle: 1, handle, destination }));
   } finally {
     fs.closeSync(fd);
   }
@@ -20,7 +28,7 @@ export function writeHandle(stem: string, handle: string): void {
 }
 
 /** What {@link writeHandle} wrote; undefined for anything else, and for a file that others can use. */
-export function readHandle(stem: string): string | undefined {
+export function readHandle(stem: string): KeptHandle | undefined {
   let fd: number;
   try {
     fd = fs.openSync(
@@ -35,7 +43,9 @@ export function readHandle(stem: string): string | undefined {
     if (!stat.isFile() || stat.size > MOST_BYTES || (stat.mode & 0o077) !== 0) return undefined;
     const value: unknown = JSON.parse(fs.readFileSync(fd, 'utf8'));
     const fields = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-    return fields.bridle === 1 && typeof fields.handle === 'string' ? fields.handle : undefined;
+    const { handle, destination } = fields;
+    if (fields.bridle !== 1 || typeof handle !== 'string') return undefined;
+    return { handle, ...(typeof destination === 'string' ? { destination } : {}) };
   } catch {
     return undefined;
   } finally {

@@ -62,7 +62,7 @@ function remoteRecord(call: StreamCall, opened: Opened, kept: RemoteJournal): Wr
   if (opened.record) write(begin);
   return {
     onPartial: (handle) => {
-      write(() => kept.keepHandle(handle));
+      write(() => kept.keepHandle(handle, call.to.name));
       write(begin);
     },
     onBlock: (block) => write(() => journal?.add(block)),

@@ -18,6 +18,7 @@ export interface Session {
   put(chunk: Chunk, signal: AbortSignal): Promise<Progress>;
   /** Asks how far it has come. */
   ask(signal: AbortSignal): Promise<Progress>;
+  /** Drops it; one that is not there any more is success. */
   cancel(signal: AbortSignal): Promise<void>;
 }
 
@@ -99,8 +100,9 @@ export function openSession(
     },
     ask: (signal) => put('bytes */*', {}, new Uint8Array(0), signal),
     async cancel(signal) {
-      // 499 says that it is done.
       const response = await send('DELETE', {}, new Uint8Array(0), signal);
+      // 499 says that it is done, 404 and 410 that there is none.
+      if (response.status === 429 || response.status >= 500) throw await refused(response, doing);
       await response.discard();
     },
   };

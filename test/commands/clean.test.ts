@@ -8,7 +8,7 @@ import { partialFolderName } from '../../src/local/partials.ts';
 import { newNonce, nonceLives, writerId } from '../../src/local/writer.ts';
 import { parseUrl } from '../../src/location.ts';
 import { keyOfPartial, nonceOf, partialName } from '../../src/partial-name.ts';
-import type { Endpoint, Leftover } from '../../src/protocol.ts';
+import type { Endpoint, Leftover, PartialCall } from '../../src/protocol.ts';
 import { createRemoteJournals, listRemoteJournals } from '../../src/remote-journals.ts';
 import { bridle, scratch } from './run-command.ts';
 
@@ -151,7 +151,7 @@ describe('clean of a service', () => {
     const journals = createRemoteJournals(state, () => undefined);
     const note = journals.create(KEY)!;
     note.open({ ...HEADER, destination }, []).close();
-    note.keepHandle(handle);
+    note.keepHandle(handle, destination);
     note.leave();
     const folder = join(state, 'partials');
     for (const name of fs.readdirSync(folder).filter((one) => one.includes(writerId())))
@@ -255,6 +255,21 @@ describe('clean of a service', () => {
     expect(dropped.sort()).toEqual(['/dir dir true false', '/dir/f dir/f true false']);
     const left = listRemoteJournals(state).map(({ destination }) => destination);
     expect(left.sort()).toEqual(['gs://b/dirt', 'gs://c/dir/f']);
+  });
+
+  test('P9 L10 a kill before the journal began leaves a handle, which is enough', async () => {
+    const state = join(scratch(), 'state');
+    writeDown(state, 'gs://b/dir/f', 'h');
+    const folder = join(state, 'partials');
+    const [journal = ''] = fs.readdirSync(folder).filter((name) => name.endsWith('.journal'));
+    fs.rmSync(join(folder, journal));
+    const handles: (string | undefined)[] = [];
+    const partial = async (_: string, { handle }: PartialCall) => void handles.push(handle);
+    const [finding] = await findings('gs://b/dir', { ...serviceWith(), partial }, { ...RULES, state });
+    expect(finding).toMatchObject({ where: 'gs://b/dir/f', kept: undefined });
+    expect(await finding!.remove()).toBe(undefined);
+    expect(handles).toEqual(['h']);
+    expect(fs.readdirSync(folder)).toEqual([]);
   });
 
   test('P9 a note of what the service does not know goes, one of what we may not see stays', async () => {

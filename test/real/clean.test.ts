@@ -47,6 +47,31 @@ async function clean(place: MatrixPlace, cwd: string, ...args: readonly string[]
   return { status, stderr, lines: lines.map((line) => JSON.parse(line) as Line) };
 }
 
+/** Starts an upload, sees that a clean of everything at `top` leaves it alone, and kills it. */
+async function killUpload(
+  place: MatrixPlace,
+  cwd: string,
+  { destination, top }: { readonly destination: string; readonly top: string },
+): Promise<void> {
+  fs.writeFileSync(join(cwd, 'big'), Buffer.alloc(96 * MIB, 'x'));
+  const args = ['cp', '--ca', CA, '--quiet', '--bwlimit', '3M', 'big', destination];
+  const child = start(args, { cwd, ...(place.env ? { env: place.env } : {}) });
+  const end = ended(child);
+  try {
+    const inUse = [{ action: 'kept', reason: 'in-use' }];
+    const all = ['--older-than', '0s', top];
+    await expect
+      .poll(async () => (await clean(place, cwd, ...all)).lines, { timeout: 60_000, interval: 50 })
+      .toMatchObject(inUse);
+    // Not before it is written down: an upload to S3 exists for a moment before anybody can know whose it is.
+    expect((await clean(place, cwd, '--any-owner', ...all)).lines).toMatchObject(inUse);
+    expect(child.exitCode).toBe(null);
+  } finally {
+    child.kill('SIGKILL');
+  }
+  expect((await end).status).toBe('SIGKILL');
+}
+
 /** Names below the place's own directory that are somebody else's, however much they look like ours. */
 const THEIRS = ['dir/.bridle-notes.part', 'dir/x.part', 'dir/deep/.bridle-0/theirs'];
 
@@ -54,24 +79,11 @@ describe.each(['file', 'ftp', 'sftp', 's3', 'gs'] as const)('clean, %s', (name) 
   test('P9 an upload under way is left alone, what a kill left of it is found and removed, and nothing of anybody else', async () => {
     const place = places.get(name)!;
     const cwd = scratch();
-    fs.writeFileSync(join(cwd, 'big'), Buffer.alloc(96 * MIB, 'x'));
     for (const their of THEIRS) await place.put(their, Buffer.from('theirs'));
     const top = place.url('dir');
     const all = ['--older-than', '0s', '--any-owner', top];
     const destination = place.url('dir/deep/f');
-    const args = ['cp', '--ca', CA, '--quiet', '--bwlimit', '3M', 'big', destination];
-    const child = start(args, { cwd, ...(place.env ? { env: place.env } : {}) });
-    const end = ended(child);
-    try {
-      // What is not there yet, or in use, is what a clean meets while the upload goes on.
-      await expect
-        .poll(async () => (await clean(place, cwd, ...all)).lines, { timeout: 60_000, interval: 50 })
-        .toMatchObject([{ action: 'kept', reason: 'in-use' }]);
-      expect(child.exitCode).toBe(null);
-    } finally {
-      child.kill('SIGKILL');
-    }
-    expect((await end).status).toBe('SIGKILL');
+    await killUpload(place, cwd, { destination, top });
 
     const young = await clean(place, cwd, top);
     expect(young).toMatchObject({ status: 0, lines: [{ action: 'kept', reason: 'too-young' }] });
@@ -87,6 +99,22 @@ describe.each(['file', 'ftp', 'sftp', 's3', 'gs'] as const)('clean, %s', (name) 
     for (const their of THEIRS) expect(String(await place.look(their))).toBe('theirs');
     expect(await place.look('dir/deep/f')).toBe(undefined);
   });
+});
+
+test('P9 what cannot be removed stays written down, and the exit status says so', async () => {
+  const place = places.get('gs')!;
+  const cwd = scratch();
+  const top = place.url('down');
+  await killUpload(place, cwd, { destination: place.url('down/f'), top });
+  const turn = (knobs: object) =>
+    fetch(`${place.env!.STORAGE_EMULATOR_HOST}/-/knobs`, { method: 'POST', body: JSON.stringify(knobs) });
+  await turn({ faults: [{ method: 'DELETE', status: 503, times: 100 }] });
+  const failed = await clean(place, cwd, '--older-than', '0s', top);
+  expect(failed).toMatchObject({ status: 1, lines: [{ action: 'failed', url: place.url('down/f') }] });
+  expect(listRemoteJournals(join(cwd, '.local/state/bridle'))).toHaveLength(1);
+  await turn({});
+  const removed = await clean(place, cwd, '--older-than', '0s', top);
+  expect(removed).toMatchObject({ status: 0, lines: [{ action: 'removed' }] });
 });
 
 describe.each(['ftp', 'sftp', 'dav'] as const)('clean, %s', (name) => {
