@@ -10,6 +10,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/real/**', 'test/torture/**'],
           testTimeout: 120_000,
+          hookTimeout: 60_000,
         },
       },
       {
