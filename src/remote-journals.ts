@@ -71,9 +71,10 @@ export function createRemoteJournals(
 
   function hold(key: string, stem: string, found: RemoteJournal['found']): RemoteJournal {
     held.add(stem);
-    const { keepHandle, handle, flush } = handleOf(stem);
+    const { keepHandle, handle, flush, stop } = handleOf(stem);
     const beat = setInterval(() => touch(stem), HEARTBEAT_MS).unref();
     const letGo = () => {
+      stop();
       clearInterval(beat);
       held.delete(stem);
     };
@@ -121,25 +122,42 @@ export function createRemoteJournals(
   };
 }
 
-/** A handle that grows with every part is written down once a second. */
-const HANDLE_MS = 1000;
+/**
+ * Milliseconds between two times that a handle is written down which grows with every part: a kill costs what came
+ * since, and on a slow file system each takes several of them.
+ */
+const HANDLE_MS = 100;
 
 function handleOf(stem: string) {
   let known = readHandle(stem);
   let written = known;
   let writtenAt = Number.NEGATIVE_INFINITY;
+  let late: NodeJS.Timeout | undefined;
+  const stop = () => clearTimeout(late);
   const flush = () => {
+    stop();
+    late = undefined;
     if (known === undefined || known === written) return;
     writtenAt = performance.now();
     written = known;
     writeHandle(stem, known);
   };
+  const flushLate = () => {
+    try {
+      flush();
+    } catch {
+      // A full disk shows again at the next growth, to somebody who can be told.
+    }
+  };
   return {
     flush,
+    stop,
     handle: () => known,
     keepHandle(handle: string) {
       known = handle;
-      if (performance.now() - writtenAt >= HANDLE_MS) flush();
+      const wait = writtenAt + HANDLE_MS - performance.now();
+      if (wait <= 0) flush();
+      else late ??= setTimeout(flushLate, wait).unref();
     },
   };
 }
@@ -154,11 +172,18 @@ function newStem(folder: string, key: string): string {
  * killed between its two renames has the name before.
  */
 function takeOver({ stem, hasJournal }: Left, mine: string, others: readonly Left[]): boolean {
-  if (!hasJournal) return rename(`${stem}.handle`, `${mine}.handle`);
+  if (!hasJournal) return takeHandle([stem], mine);
   if (!rename(`${stem}.journal`, `${mine}.journal`)) return false;
   const stems = [stem, ...others.filter((other) => !other.hasJournal).map((other) => other.stem)];
-  stems.some((one) => rename(`${one}.handle`, `${mine}.handle`));
+  takeHandle(stems, mine);
   return true;
+}
+
+/** Also one that a kill left under its first name: where there is no other, it may be the only trace of what lies there. */
+function takeHandle(stems: readonly string[], mine: string): boolean {
+  const isFound = stems.some((one) => rename(`${one}.handle`, `${mine}.handle`));
+  const begun = isFound ? `${mine}.handle.new` : `${mine}.handle`;
+  return stems.some((one) => rename(`${one}.handle.new`, begun)) || isFound;
 }
 
 function rename(from: string, to: string): boolean {
