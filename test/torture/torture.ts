@@ -51,6 +51,7 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
     violations.push(...(await killAtCalls(directory, seed)));
     const found = await findByKilling({
       subjects: SUBJECTS,
+      directions: [],
       runs: Number(values.runs),
       rounds: Number(values.rounds),
       seed,
