@@ -1,5 +1,6 @@
 import { digestSource } from '../src/integrity/digests.ts';
 import { copyStaged, moveFile } from '../src/local/copy.ts';
+import { findLeftovers } from '../src/local/leftovers.ts';
 import { linkAtomically } from '../src/local/link.ts';
 import { closeFolders } from '../src/local/partials.ts';
 import { claimWrite, writeStaged } from '../src/local/sink.ts';
@@ -17,6 +18,7 @@ export function open(): Endpoint {
     write: writeStaged,
     partial: (path, call) => claimWrite(path, call.key),
     list: listTree,
+    leftovers: findLeftovers,
     mkdir: makeDirectory,
     remove: removeTree,
     move: moveFile,

@@ -3,6 +3,7 @@ import { movePath } from '../src/ftp/commit.ts';
 import type { Work } from '../src/ftp/dial.ts';
 import { digestsOf } from '../src/ftp/hash.ts';
 import { statPath } from '../src/ftp/inquire.ts';
+import { findLeftovers } from '../src/ftp/leftovers.ts';
 import { createPartials } from '../src/ftp/partials.ts';
 import { commandPath, decodePath } from '../src/ftp/paths.ts';
 import { readPath } from '../src/ftp/read.ts';
@@ -69,6 +70,8 @@ export function open(location: Location, context: Context): Endpoint {
         recursive,
       });
     },
+
+    leftovers: (path, call) => findLeftovers({ pool: others, dialer }, path, { ...call, origin }),
 
     async mkdir(path, { signal }) {
       const now = work('make directory', path, signal);

@@ -4,6 +4,7 @@ import type { Context, Endpoint } from '../src/protocol.ts';
 import { createBucket, hasBucket } from '../src/s3/bucket.ts';
 import { createS3Client } from '../src/s3/client.ts';
 import { copyObject } from '../src/s3/copy.ts';
+import { findLeftovers } from '../src/s3/leftovers.ts';
 import { listObjects } from '../src/s3/list.ts';
 import { type Found, findUpload } from '../src/s3/partial.ts';
 import { writeMemory } from '../src/s3/parts.ts';
@@ -59,6 +60,12 @@ export async function open(location: Location, context: Context): Promise<Endpoi
 
     async *list(path, call) {
       yield* listObjects(client, objectAt(place, path), call);
+    },
+
+    async *leftovers(path, call) {
+      const object = objectAt(place, path);
+      const top = place.bucket === undefined ? `/${object.bucket}` : '';
+      yield* findLeftovers(client, object, { ...call, pathOf: (key) => `${top}/${key}` });
     },
 
     async mkdir(path, { signal }) {

@@ -7,6 +7,7 @@ import { claimPartial } from '../src/sftp/claim.ts';
 import { createConnector } from '../src/sftp/connect.ts';
 import { copyStaged } from '../src/sftp/copy.ts';
 import { statFile } from '../src/sftp/files.ts';
+import { findLeftovers } from '../src/sftp/leftovers.ts';
 import { linkAtomically, moveFile } from '../src/sftp/names.ts';
 import { createPartialBook } from '../src/sftp/partials.ts';
 import { isWithoutSftp, openScp, type ScpEndpoint } from '../src/sftp/scp.ts';
@@ -84,6 +85,7 @@ export function open(location: Location, context: Context): Endpoint {
     },
     partial: (path, call) => claimPartial(tools, path, call),
     list: (path, call) => listTree(sessions, path, call),
+    leftovers: (path, call) => findLeftovers(sessions, path, call),
     async mkdir(path, call) {
       const doing = `make directory \`${path}\``;
       const old = await without(doing, call);

@@ -1,5 +1,6 @@
 import { makeCollection, removeResource } from '../src/dav/collections.ts';
 import { copyFile, moveFile } from '../src/dav/copy.ts';
+import { findLeftovers } from '../src/dav/leftovers.ts';
 import { listCollection } from '../src/dav/list.ts';
 import { headStat, statResource } from '../src/dav/propfind.ts';
 import { readFile } from '../src/dav/read.ts';
@@ -28,6 +29,7 @@ export function open(location: Location, context: Context): Endpoint {
     read: (path, call) => readFile(service, path, call),
     write: (path, bytes, call) => writeFile(service, path, bytes, call),
     list: (path, call) => listCollection(service, path, call),
+    leftovers: (path, call) => findLeftovers(service, path, call),
     mkdir: (path, { signal }) => makeCollection(service, path, signal),
     remove: (path, call) => removeResource(service, path, call),
     move: (from, to, call) => moveFile(service, from, to, call),

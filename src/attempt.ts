@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { digestSourceOf, identicalAlready, nothingMoved, sameFile } from './already.ts';
 import type { Clock } from './clock.ts';
@@ -6,6 +5,7 @@ import { TransferError } from './errors.ts';
 import { retryUnit } from './layers.ts';
 import { formatLocation, hostKey, LOCAL_SCHEMES } from './location.ts';
 import type { RouteKind, Verification } from './outcome.ts';
+import { partialKey } from './partial-key.ts';
 import type { Pair, TransferStep } from './plan.ts';
 import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
 import type { RemoteJournals } from './remote-journals.ts';
@@ -135,7 +135,11 @@ async function link(ends: Ends, call: AttemptCall): Promise<AttemptResult> {
   const verify = call.step.verifySymlinkSource || call.expected.length > 0 || call.step.generateChecksum;
   const stat = verify ? await requireReadable(ends, call) : undefined;
   const digests = verify ? await digestSourceOf(ends, call) : new Map<Algorithm, string>();
-  await ends.to.link?.(target, path, { kind: 'symbolic', key: keyOf(ends), signal: call.signal });
+  await ends.to.link?.(target, path, {
+    kind: 'symbolic',
+    key: partialKey(ends.to, ends.destination.location),
+    signal: call.signal,
+  });
   const result = nothingMoved(stat ?? { type: 'file' }, digests, call.expected, 'linked');
   return { ...result, route: 'link', notes: [] };
 }
@@ -154,7 +158,7 @@ async function move(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
   const digests = await digestSourceOf(ends, call);
   const { preserve } = tools.options;
   await ends.to.move?.(path, ends.destination.location.path, {
-    key: keyOf(ends),
+    key: partialKey(ends.to, ends.destination.location),
     signal: call.signal,
     ...(preserve && stat.modified ? { modified: stat.modified } : {}),
   });
@@ -175,7 +179,7 @@ async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise
   if (stat.size !== undefined) call.events.onSize(stat.size);
   let counted = 0;
   const staged = await to.copy?.(source.location.path, destination.location.path, {
-    key: keyOf(ends),
+    key: partialKey(ends.to, ends.destination.location),
     signal: call.signal,
     source: source.location,
     progress: (bytes) => {
@@ -209,7 +213,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
   return stream({
     from: sideOf(ends.from, ends.source),
     to: sideOf(ends.to, ends.destination),
-    key: keyOf(ends),
+    key: partialKey(ends.to, ends.destination.location),
     algorithms,
     expected: call.expected,
     size: step.size,
@@ -232,12 +236,4 @@ function sideOf(endpoint: Endpoint, place: Place) {
   // For URL schemes the query is part of what names the file.
   const full = query === undefined ? path : `${path}?${query}`;
   return { endpoint, path: full, name: formatLocation(place.location) };
-}
-
-/** Names partials of one destination: the same for every try, another for every other destination. */
-function keyOf(ends: Ends): string {
-  const name = formatLocation(ends.destination.location);
-  // Two users of one host have files of the same name.
-  const owned = ends.to.isLocal ? name : `${ends.to.service} ${name}`;
-  return createHash('sha256').update(owned).digest('hex').slice(0, 32);
 }

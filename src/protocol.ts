@@ -1,4 +1,5 @@
 import type { Context } from './context.ts';
+import type { TransferError } from './errors.ts';
 import type { Location } from './location.ts';
 
 export type * from './context.ts';
@@ -172,6 +173,33 @@ export interface ListCall extends Call {
   readonly recursive?: boolean;
 }
 
+export interface LeftoversCall extends Call {
+  /** That of a write to the path itself: tells what lies beside it under names of ours. */
+  readonly key: string;
+  /** Told of each directory below that cannot be looked into; the search goes on. */
+  readonly onProblem: (problem: TransferError) => void;
+}
+
+/** What lies at a service and is no file yet, of a write that never ended. */
+export interface Leftover {
+  /**
+   * `partial`: under a name that only this project makes. `upload`: begun by whomever, seen by nobody but who looks for
+   * such. `aside`: a file that was being replaced, under a name of ours; perhaps the only copy. `folder`: empty, ours.
+   */
+  readonly kind: 'partial' | 'upload' | 'aside' | 'folder';
+  /** Its own, or for an upload the one that it was to become; as the endpoint's methods take it. */
+  readonly path: string;
+  readonly size?: number | undefined;
+  /** Milliseconds since it last changed, by the service's clock where it tells the time, else by ours. */
+  readonly age?: number | undefined;
+  /** A writer may be at work on it, as far as the place itself tells. */
+  readonly isInUse?: boolean | undefined;
+  /** True when `handle`, as a write told it to `onPartial`, is of this one. */
+  isNamedBy?(handle: string): boolean;
+  /** Gone after this; absent is success. */
+  remove(call: Call): Promise<void>;
+}
+
 /**
  * One service under one identity: a host, a bucket, the local disk. An absent method is an absent capability; there are
  * no flags. Methods reject with `TransferError` only, and never retry.
@@ -196,6 +224,11 @@ export interface Endpoint {
    */
   partial?(path: string, call: PartialCall): PartialWrite | undefined | Promise<PartialWrite | undefined>;
   list?(path: string, call: ListCall): AsyncIterable<Entry>;
+  /**
+   * What writes to `path` and below it left and listings do not show. Changes nothing. A path that is no directory
+   * stands for the file that it names. Rejects with `not-found` where not even its directory is.
+   */
+  leftovers?(path: string, call: LeftoversCall): AsyncIterable<Leftover>;
   /** With parents; existing is success. */
   mkdir?(path: string, call: MkdirCall): Promise<void>;
   /** Absent is success. */

@@ -37,6 +37,8 @@ export interface RemoteJournal {
 export interface RemoteJournals {
   /** Takes over what a dead writer, or an earlier try, left under `key`, the latest first; undefined when nothing is left. */
   claim(key: string): RemoteJournal | undefined;
+  /** The same for exactly the one that {@link listRemoteJournals} told of. */
+  claimOne(left: RemoteLeftover): RemoteJournal | undefined;
   /** A new one; undefined, with one warning, when nothing can be kept there. */
   create(key: string): RemoteJournal | undefined;
 }
@@ -108,6 +110,12 @@ export function createRemoteJournals(
         if (takeOver(one, mine, all)) return hold(key, mine, readBounded(mine));
       }
       return undefined;
+    },
+    claimOne({ key, stem }) {
+      const all = leftovers().get(key) ?? [];
+      const [one] = all.splice(all.findIndex((each) => each.stem === stem) >>> 0, 1);
+      const mine = newStem(folder, key);
+      return one && takeOver(one, mine, all) ? hold(key, mine, readBounded(mine)) : undefined;
     },
     create(key) {
       try {
@@ -278,21 +286,33 @@ function stemsIn(folder: string) {
 /** What a run left on a service, for those who clean up. */
 export interface RemoteLeftover {
   readonly key: string;
+  /** Where it is written down. */
+  readonly stem: string;
   /** Without secrets; undefined when the journal cannot be read. */
   readonly destination: string | undefined;
+  /** Bytes that were surely sent. */
+  readonly sent: number;
   /** Milliseconds since the epoch of the last sign of life. */
   readonly touched: number;
   /** A process that may still be writing holds it. */
   readonly isInUse: boolean;
+  /** Possibly a secret. */
+  handle(): string | undefined;
 }
 
 /** Everything that is written down of partials on services. Changes nothing. */
 export function listRemoteJournals(state: string): readonly RemoteLeftover[] {
   const folder = join(state, FOLDER);
-  return stemsIn(folder).map(({ stem, touched, isInUse }) => ({
-    key: keyOf(folder, stem),
-    destination: readBounded(stem)?.header.destination,
-    touched,
-    isInUse,
-  }));
+  return stemsIn(folder).map(({ stem, touched, isInUse }) => {
+    const found = readBounded(stem);
+    return {
+      key: keyOf(folder, stem),
+      stem,
+      destination: found?.header.destination,
+      sent: found?.blocks.at(-1)?.end ?? 0,
+      touched,
+      isInUse,
+      handle: () => readHandle(stem),
+    };
+  });
 }

@@ -65,6 +65,17 @@ input as SRC and standard output as DST.`,
     options: 'RM_OPTIONS',
     load: async () => (await import('./rm.ts')).rm,
   },
+  clean: {
+    usage: 'bridle clean [OPTION]... PLACE...',
+    summary: 'find and remove what broken off transfers left behind',
+    more: `At PLACE and everywhere below it: partial files under names that only bridle
+makes, and what the notes of this user say of unfinished uploads. Nothing that a
+process of this machine is writing is touched; other machines are told by age
+alone. Uploads to S3 that no note tells of may be somebody else's: they are
+listed, and stay unless others' are asked for, too.`,
+    options: 'CLEAN_OPTIONS',
+    load: async () => (await import('./clean.ts')).clean,
+  },
   doctor: {
     usage: 'bridle doctor [OPTION]... [PLACE...]',
     summary: 'tell what works here, or with the services named',

@@ -113,6 +113,20 @@ export function seconds(
   };
 }
 
+/** How long ago something was, in seconds. The unit must be there: `7` would be days to one and seconds to another. */
+export function age(common: Common & { readonly initial: number }): Option<number> {
+  return {
+    group: 'common',
+    value: 'AGE',
+    ...common,
+    expects: 'an age with its unit, such as `30m`, `12h` or `7d`',
+    parse(text) {
+      const [, number = '', unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?)([smhd])$/i.exec(text) ?? [];
+      return number === '' ? undefined : Number(number) * (SECONDS[unit.toLowerCase()] ?? 1);
+    },
+  };
+}
+
 /** Any text but none. */
 export function text(common: Common & { readonly value: string }): Option<string | undefined> {
   return {

@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
-import { algorithms, bytes, choice, flag, seconds, text, texts, whole } from './option.ts';
+import { age, algorithms, bytes, choice, flag, seconds, text, texts, whole } from './option.ts';
 
 const MIB = 1024 * 1024;
 
@@ -199,6 +199,21 @@ export const MKDIR_OPTIONS = {
 export const RM_OPTIONS = {
   recursive: flag({ name: 'recursive', letter: 'r', help: 'directories and what is in them' }),
   attempts: RUN.attempts,
+  ...SERVICE,
+};
+
+/** `bridle clean`. */
+export const CLEAN_OPTIONS = {
+  olderThan: age({
+    name: 'older-than',
+    initial: 86_400,
+    shown: '1d',
+    help: 'what was not touched for so long',
+  }),
+  dryRun: flag({ name: 'dry-run', help: 'only tell what would be removed' }),
+  anyOwner: flag({ name: 'any-owner', help: 'uploads, too, that others may have begun' }),
+  json: flag({ name: 'json', help: 'one JSON object a line' }),
+  state: RUN.state,
   ...SERVICE,
 };
 

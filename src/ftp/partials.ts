@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { TransferError } from '../errors.ts';
+import { newNonce } from '../local/writer.ts';
 import { isPartialName, partialName } from '../partial-name.ts';
 import type { Bytes, PartialCall, PartialWrite, ReadCall, Source, Staged, WriteCall } from '../protocol.ts';
 import { publish, requireSize } from './commit.ts';
@@ -62,7 +62,7 @@ export function createPartials(tools: PartialsTools): Partials {
   async function write(path: string, bytes: Bytes, call: WriteCall): Promise<Staged> {
     const work = { doing: `write \`${tools.show(path)}\``, signal: call.signal };
     const start = call.resume?.ranges[0]?.end ?? 0;
-    const name = call.resume?.handle ?? partialName(call.key, randomBytes(8).toString('hex'));
+    const name = call.resume?.handle ?? partialName(call.key, newNonce());
     let partial = '';
     let begun = call.resume !== undefined;
     let final = '';

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { hostname } from 'node:os';
 
@@ -25,6 +25,37 @@ export function writerLives(writer: string, touched: number, now: number): boole
   if (writer === writerId()) return true;
   if (shape[1] !== machine()) return now - touched < FOREIGN_LEASE_MS;
   return startTime(Number.parseInt(shape[2] ?? '', 16)) === shape[3];
+}
+
+let tag: string | undefined;
+
+/**
+ * 16 hexadecimal digits for a name that other machines see too: half of them tell this process from every other live one
+ * of the machine, half are chance.
+ */
+export function newNonce(): string {
+  tag ??= tagOf(writerId());
+  return tag + randomBytes(4).toString('hex');
+}
+
+/** True when a live process of this machine made the nonce. Of other machines, and where there is no /proc, nothing is known. */
+export function nonceLives(nonce: string): boolean {
+  return processes().some((pid) => {
+    const started = startTime(pid);
+    return started !== undefined && nonce.startsWith(tagOf(`${machine()}-${hex(pid, 8)}-${started}`));
+  });
+}
+
+function tagOf(writer: string): string {
+  return createHash('sha256').update(writer).digest('hex').slice(0, 8);
+}
+
+function processes(): readonly number[] {
+  try {
+    return fs.readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+  } catch {
+    return [process.pid];
+  }
 }
 
 let machineId: string | undefined;

@@ -172,7 +172,7 @@ export async function listParts(
 }
 
 /** Ceph says NoSuchKey of the parts of an upload that was aborted, S3 NoSuchUpload. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   const code = s3CodeOf(error);
   return code === 'NoSuchUpload' || code === 'NoSuchKey';
 }

@@ -2,7 +2,7 @@ import { TransferError } from '../errors.ts';
 import type { CopyCall, LinkCall } from '../protocol.ts';
 import { encodeAttributes, statOf } from './attributes.ts';
 import { isNotFound, lookAt, makeLink, removeFile, replaceFile } from './files.ts';
-import { newPartialPath } from './partials.ts';
+import { newAsidePath, newPartialPath } from './partials.ts';
 import type { Session } from './session.ts';
 import { makeParents } from './tree.ts';
 import { MESSAGE } from './wire.ts';
@@ -12,7 +12,7 @@ export async function moveFile(session: Session, from: string, to: string, call:
   const doing = `move \`${from}\` to \`${to}\``;
   const there = await lookAt(session, from, doing);
   if (!there) throw new TransferError('not-found', `${doing}: no such file or directory`);
-  const names = { from, to, aside: newPartialPath(to, call.key) };
+  const names = { from, to, aside: newAsidePath(to, call.key) };
   try {
     await replaceFile(session, names, doing);
   } catch (error) {
@@ -48,7 +48,7 @@ export async function linkAtomically(
     await makeLink(session, link, doing);
   }
   try {
-    await replaceFile(session, { from: temporary, to: path, aside: newPartialPath(path, call.key) }, doing);
+    await replaceFile(session, { from: temporary, to: path, aside: newAsidePath(path, call.key) }, doing);
   } finally {
     // rename(2) does nothing when both names are links to one file.
     await removeFile(session, temporary, doing).catch((error: unknown) => {

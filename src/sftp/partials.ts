@@ -1,10 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { keyOfPartial, partialName } from '../partial-name.ts';
+import { newNonce } from '../local/writer.ts';
+import { asideName, keyOfPartial, partialName } from '../partial-name.ts';
 
 /** A new name for a partial of `path`, hidden, in the same directory: a rename must not cross file systems. */
 export function newPartialPath(path: string, key: string): string {
-  return posix.join(posix.dirname(path), partialName(key, randomBytes(8).toString('hex')));
+  return posix.join(posix.dirname(path), partialName(key, newNonce()));
+}
+
+/** Where what has the name `path` waits while it is replaced by two renames. */
+export function newAsidePath(path: string, key: string): string {
+  return posix.join(posix.dirname(path), asideName(key, newNonce()));
 }
 
 /** True when `handle`, which came from a journal, can be a partial of this write: beside `path`, with its key. */

@@ -12,7 +12,7 @@ import {
   syncFile,
 } from './files.ts';
 import type { Holding } from './holding.ts';
-import { bookKey, newPartialPath } from './partials.ts';
+import { bookKey, newAsidePath } from './partials.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import type { SinkTools } from './sink.ts';
@@ -122,7 +122,7 @@ async function publish(
     const lease = file.session.failure() ? await sessions.acquire(signal, doing) : undefined;
     const session = lease?.session ?? file.session;
     try {
-      await replaceFile(session, { from: partial, to: path, aside: newPartialPath(path, call.key) }, doing);
+      await replaceFile(session, { from: partial, to: path, aside: newAsidePath(path, call.key) }, doing);
     } catch (error) {
       if (tries > 1 && isNotFound(error) && (await isThere(session, path, attributes))) return;
       throw await explainRename(error, session, path, doing);

@@ -12,6 +12,7 @@ const CONFORMANCE = 'test/conformance.test.ts';
 const TURNS = 'test/core/turns.test.ts';
 const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
+const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -155,6 +156,30 @@ export const MUTATIONS = {
     from: 'return now - touched < FOREIGN_LEASE_MS;',
     to: 'return false;',
     test: [PARTIALS, 'L13 what a live writer works on'],
+  },
+  'what a live process uploads is cleaned away': {
+    file: 'src/commands/clean-find.ts',
+    from: 'leftover.isInUse || note?.isInUse ||',
+    to: 'false &&',
+    test: [CLEAN, 'P9 L13 what this process, or any live one'],
+  },
+  'what others may have begun is cleaned away': {
+    file: 'src/commands/clean-find.ts',
+    from: '!note && !rules.anyOwner',
+    to: 'false',
+    test: [CLEAN, 'P9 an upload that no note tells of stays'],
+  },
+  'a dry run removes': {
+    file: 'src/commands/clean.ts',
+    from: 'if (isDryRun)',
+    to: 'if (false)',
+    test: [CLEAN, 'P9 --dry-run removes nothing'],
+  },
+  'folders of others are cleaned': {
+    file: 'src/local/leftovers.ts',
+    from: '|| (stat.mode & 0o022) !== 0',
+    to: '',
+    test: [CLEAN, 'P9 L13 removes what dead writers left'],
   },
   'two writers use one partial': {
     file: 'src/local/partials.ts',
