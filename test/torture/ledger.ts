@@ -9,6 +9,8 @@ export interface Ledger {
   finished: number;
   /** Runs that went on behind an earlier one. */
   resumed: number;
+  /** Kills after which everything was cleaned away by `bridle clean`. */
+  cleaned: number;
   /** What killed runs left on a service and no later run took up; all of it could be found. */
   orphans: number;
   /** For each kill that cost something measurable: bytes that were sent before it and had to be sent again. */
@@ -17,7 +19,17 @@ export interface Ledger {
 }
 
 export function openLedger(): Ledger {
-  return { kills: 0, early: 0, late: 0, finished: 0, resumed: 0, orphans: 0, again: [], violations: [] };
+  return {
+    kills: 0,
+    early: 0,
+    late: 0,
+    finished: 0,
+    resumed: 0,
+    cleaned: 0,
+    orphans: 0,
+    again: [],
+    violations: [],
+  };
 }
 
 /** One ledger for what several lanes wrote down. */
@@ -29,6 +41,7 @@ export function sumLedgers(ledgers: readonly Ledger[]): Ledger {
     sum.late += one.late;
     sum.finished += one.finished;
     sum.resumed += one.resumed;
+    sum.cleaned += one.cleaned;
     sum.orphans += one.orphans;
     sum.again.push(...one.again);
     sum.violations.push(...one.violations);
@@ -58,6 +71,7 @@ export function ledgerRow(name: string, ledger: Ledger): string {
     ledger.early,
     ledger.late,
     ledger.resumed,
+    ledger.cleaned,
     ledger.orphans,
     ledger.violations.length,
     again.length,
@@ -69,6 +83,6 @@ export function ledgerRow(name: string, ledger: Ledger): string {
 }
 
 export const LEDGER_HEAD = [
-  '| subject | kills | before the first byte | after the rename | resumed | orphans | violations | measured | again p50 | p95 | max |',
-  '|---|---|---|---|---|---|---|---|---|---|---|',
+  '| subject | kills | before the first byte | after the rename | resumed | cleaned | orphans | violations | measured | again p50 | p95 | max |',
+  '|---|---|---|---|---|---|---|---|---|---|---|---|',
 ];

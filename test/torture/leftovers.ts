@@ -3,7 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { isPartialName } from '../../src/partial-name.ts';
 import type { Unfinished } from '../places/place.ts';
 import { leftBehind } from './place.ts';
-import type { RemoteLane } from './remote-lane.ts';
+import { startProduct } from './product.ts';
+import { CA, type RemoteLane } from './remote-lane.ts';
 
 /** Notes of what lies on services: a journal and a handle, no content. */
 const NOTE = /^home\/state\/bridle\/partials\/([0-9a-f]{32})-[0-9a-f-]+\.(?:journal|handle|handle\.new)$/;
@@ -81,12 +82,27 @@ export function judgeLeftovers(leftovers: readonly Leftover[], violate: (what: s
   }
 }
 
-/** Removes what is left of this lane; afterwards there is nothing. This is the place for `bridle clean`. */
+/**
+ * `bridle clean` removes what is left of this lane; afterwards there is nothing but what it cannot know: reports that
+ * were not whole, which the next report replaces, and what ends by itself. Gives what there was.
+ */
 export async function sweep(lane: RemoteLane, violate: (what: string) => void): Promise<readonly Leftover[]> {
   const leftovers = await findLeftovers(lane);
   judgeLeftovers(leftovers, violate);
-  for (const leftover of leftovers) await leftover.remove();
+  if (leftovers.some(({ kind }) => kind !== 'report')) await clean(lane, violate);
   const still = await findLeftovers(lane);
-  if (still.length > 0) violate(`still there: ${still.map(({ what }) => what).join(', ')}`);
+  for (const { kind, what, foundBy, remove } of still) {
+    if (kind !== 'report' && foundBy !== 'its end after a week') violate(`clean left ${kind} ${what}`);
+    await remove();
+  }
   return leftovers;
+}
+
+async function clean(lane: RemoteLane, violate: (what: string) => void): Promise<void> {
+  const { direction, service, destination, place } = lane;
+  const at = direction === 'up' ? service.url(`${dirname(destination)}/`) : join(place.directory, 'out');
+  // An upload that was begun in the moment before the kill, and not written down, is nobody's to the service.
+  const args = ['clean', '--older-than', '0s', '--any-owner', '--ca', CA, at];
+  const { code, stderr } = await startProduct(args, place.env).ended;
+  if (code !== 0) violate(`clean ended with ${code}: ${stderr}`);
 }

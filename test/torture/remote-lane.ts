@@ -8,7 +8,8 @@ import type { PlaceName } from '../places/places.ts';
 import type { Ledger } from './ledger.ts';
 import { type Content, makePlace, type Place, readContent } from './place.ts';
 
-const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
+/** What the servers' certificates are signed by. */
+export const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 
 export type ServiceName = 'webdav' | 'sftp' | 's3' | 'gs' | 'ftp';
 /** From this machine to the service, or from there to here. */
