@@ -4,7 +4,7 @@ import { toTransferError } from './errors.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
 import { type Journal, type JournalHeader, openJournal, readJournal } from './journal.ts';
 import { writerId, writerLives } from './local/writer.ts';
-import { readHandle, writeHandle } from './resume-handle.ts';
+import { openHandle, readHandle } from './resume-handle.ts';
 
 /** The state directory holds this one folder for partials on services. */
 const FOLDER = 'partials';
@@ -73,9 +73,10 @@ export function createRemoteJournals(
 
   function hold(key: string, stem: string, found: RemoteJournal['found']): RemoteJournal {
     held.add(stem);
-    const { keepHandle, handle, flush } = handleOf(stem);
+    const { keepHandle, handle, flush, stop } = openHandle(stem);
     const beat = setInterval(() => touch(stem), HEARTBEAT_MS).unref();
     const letGo = () => {
+      stop();
       clearInterval(beat);
       held.delete(stem);
     };
@@ -129,29 +130,6 @@ export function createRemoteJournals(
   };
 }
 
-/** A handle that grows with every part is written down once a second. */
-const HANDLE_MS = 1000;
-
-function handleOf(stem: string) {
-  let known = readHandle(stem);
-  let written = known;
-  let writtenAt = Number.NEGATIVE_INFINITY;
-  const flush = () => {
-    if (known === undefined || known.handle === written?.handle) return;
-    writtenAt = performance.now();
-    written = known;
-    writeHandle(stem, known);
-  };
-  return {
-    flush,
-    handle: () => known?.handle,
-    keepHandle(handle: string, destination = known?.destination) {
-      known = { handle, destination };
-      if (performance.now() - writtenAt >= HANDLE_MS) flush();
-    },
-  };
-}
-
 function newStem(folder: string, key: string): string {
   sequence += 1;
   return join(folder, `${key}-${writerId()}-${sequence.toString(16)}`);
@@ -162,11 +140,18 @@ function newStem(folder: string, key: string): string {
  * killed between its two renames has the name before.
  */
 function takeOver({ stem, hasJournal }: Left, mine: string, others: readonly Left[]): boolean {
-  if (!hasJournal) return rename(`${stem}.handle`, `${mine}.handle`);
+  if (!hasJournal) return takeHandle([stem], mine);
   if (!rename(`${stem}.journal`, `${mine}.journal`)) return false;
   const stems = [stem, ...others.filter((other) => !other.hasJournal).map((other) => other.stem)];
-  stems.some((one) => rename(`${one}.handle`, `${mine}.handle`));
+  takeHandle(stems, mine);
   return true;
+}
+
+/** Also one that a kill left under its first name: where there is no other, it may be the only trace of what lies there. */
+function takeHandle(stems: readonly string[], mine: string): boolean {
+  const isFound = stems.some((one) => rename(`${one}.handle`, `${mine}.handle`));
+  const begun = isFound ? `${mine}.handle.new` : `${mine}.handle`;
+  return stems.some((one) => rename(`${one}.handle.new`, begun)) || isFound;
 }
 
 function rename(from: string, to: string): boolean {

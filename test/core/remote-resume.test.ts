@@ -370,6 +370,25 @@ describe('journals of partials on services', () => {
     claimed?.remove();
   });
 
+  test.each([
+    ['alone, whole', (stem: string) => fs.rmSync(`${stem}.handle`), '{"bridle":1,"handle":"new"}', 'new'],
+    ['alone, cut short', (stem: string) => fs.rmSync(`${stem}.handle`), '{"bridle":1,"han', undefined],
+    ['beside the one before', () => undefined, '{"bridle":1,"handle":"new"}', 'h'],
+  ])(
+    'L10 P9 a handle that a kill left unfinished (%s) is taken over and cleared away',
+    (_, spoil, text, handle) => {
+      const state = scratch();
+      const stem = leftBy(DEAD, state);
+      spoil(stem);
+      if (handle !== 'h') fs.rmSync(`${stem}.journal`);
+      fs.writeFileSync(`${stem}.handle.new`, text, { mode: 0o600 });
+      const claimed = journalsIn(state).claim(KEY);
+      expect(claimed?.handle()).toBe(handle);
+      claimed?.remove();
+      expect(fs.readdirSync(join(state, 'partials'))).toEqual([]);
+    },
+  );
+
   test('S12 a handle that others can write is not believed', () => {
     const state = scratch();
     fs.chmodSync(`${leftBy(DEAD, state)}.handle`, 0o666);
@@ -405,6 +424,29 @@ describe('journals of partials on services', () => {
     const again = journalsIn(state).claim(KEY);
     expect(again?.handle()).toBe('parts: 100');
     again?.remove();
+  });
+
+  test('L10 a handle that has stopped growing is written down all the same, and not after it was removed', async () => {
+    const state = scratch();
+    const held = journalsIn(state).create(KEY);
+    held?.open(HEADER, []).close();
+    const [name = ''] = fs.readdirSync(join(state, 'partials'));
+    const path = join(state, 'partials', name.replace('.journal', '.handle'));
+    for (let parts = 1; parts <= 4; parts += 1) held?.keepHandle(`parts: ${parts}`);
+    await expect.poll(() => fs.readFileSync(path, 'utf8')).toContain('parts: 4');
+    held?.keepHandle('parts: 5');
+    held?.keepHandle('parts: 6');
+    held?.remove();
+    const other = journalsIn(state).create(KEY);
+    other?.keepHandle('a');
+    other?.keepHandle('b');
+    const isWritten = () =>
+      fs
+        .readdirSync(join(state, 'partials'))
+        .map((one) => fs.readFileSync(join(state, 'partials', one), 'utf8'));
+    // Timers run in order: behind this one, that of the removed handle would have.
+    await expect.poll(isWritten).toEqual([JSON.stringify({ bridle: 1, handle: 'b' })]);
+    other?.remove();
   });
 
   test('those who clean up see what is left, and when it was last touched', () => {

@@ -1,53 +1,22 @@
-import fs from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { S3_USER } from '../../fixtures/servers/ceph-rgw.ts';
-import type { RunningFtp } from '../../fixtures/servers/ftp.ts';
-import { LOGIN, type RunningNginx, startServer } from '../../fixtures/servers/servers.ts';
-import { BUCKET, contentOf, gcsScene, store } from '../gcs-subject.ts';
+import { startServer } from '../../fixtures/servers/servers.ts';
+import type { StoragePlace } from '../places/place.ts';
+import { PLACES as STORAGES } from '../places/places.ts';
 import { s3Subject } from '../s3-subject.ts';
 
-/** One kind of place, running: files can be put there and looked at past the product. */
+/** A `StoragePlace` whose files are small enough to be held whole. */
 export interface MatrixPlace {
-  /** The URL of a name, as a source or a destination, with whatever login it needs. */
   url(name: string): string;
   put(name: string, content: Uint8Array): Promise<void>;
-  /** What is stored under the name; undefined when there is nothing. */
   look(name: string): Promise<Uint8Array | undefined>;
-  /** Variables that the product needs to get in. */
   readonly env?: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
-/**
- * Who takes part, by name: every one is tried as the source and as the destination of every other and of itself. A new
- * protocol is one more row; `onDisk` is for servers whose files lie on this machine.
- */
+/** Every kind of storage by name; S3 below a folder of a bucket. */
 export const PLACES: Readonly<Record<string, () => Promise<MatrixPlace>>> = {
-  file: async () => {
-    const root = fs.mkdtempSync(join(tmpdir(), 'bridle-matrix-'));
-    const stop = async () => fs.rmSync(root, { recursive: true, force: true });
-    return onDisk({ base: `file://${root}`, root, stop });
-  },
-  http: () => startServer('nginx').then((nginx) => nginxPlace(nginx, nginx.http)),
-  https: () => startServer('nginx').then((nginx) => nginxPlace(nginx, nginx.https)),
-  ftp: () => startServer('ftp').then((ftp) => ftpPlace(ftp, ftp.plain)),
-  ftps: () => startServer('ftp').then((ftp) => ftpPlace(ftp, ftp.implicit)),
-  dav: async () => {
-    const { http, dav, stop } = await startServer('apache-dav');
-    return onDisk({ base: `${http.replace('http', 'dav')}/open`, root: dav, stop });
-  },
-  sftp: async () => {
-    const { username, port, files, keys, knownHosts, stop } = await startServer('sshd');
-    const env = {
-      SSH_PRIVATE_KEY: keys.ed25519,
-      SSH_KNOWN_HOSTS: knownHosts,
-      BRIDLE_SSH_CONFIG: '/dev/null',
-    };
-    return onDisk({ base: `sftp://${username}@127.0.0.1:${port}${files}`, root: files, env, stop });
-  },
+  ...Object.fromEntries(Object.entries(STORAGES).map(([name, start]) => [name, () => start().then(held)])),
   s3: s3Place,
-  gs: gsPlace,
 };
 
 async function s3Place(): Promise<MatrixPlace> {
@@ -71,41 +40,18 @@ async function s3Place(): Promise<MatrixPlace> {
   };
 }
 
-async function gsPlace(): Promise<MatrixPlace> {
-  const { emulator, close } = await gcsScene();
+function held(place: StoragePlace): MatrixPlace {
   return {
-    url: (name) => `gs://${BUCKET}/${name}`,
-    put: async (name, content) => store(emulator, name, content),
-    look: async (name) => contentOf(emulator, name),
-    env: { STORAGE_EMULATOR_HOST: emulator.origin },
-    stop: close,
-  };
-}
-
-function nginxPlace({ dav, stop }: RunningNginx, base: string): MatrixPlace {
-  return onDisk({ base: `${base}/-/dav`, root: dav, stop });
-}
-
-function ftpPlace({ root, stop }: RunningFtp, base: string): MatrixPlace {
-  return onDisk({ base: base.replace('://', `://${LOGIN.username}:${LOGIN.password}@`), root, stop });
-}
-
-/** A place whose files are those below `root`. */
-export function onDisk(place: {
-  readonly base: string;
-  readonly root: string;
-  readonly env?: Readonly<Record<string, string>>;
-  stop(): Promise<void>;
-}): MatrixPlace {
-  const path = (name: string) => join(place.root, name);
-  return {
-    url: (name) => `${place.base}/${name}`,
-    async put(name, content) {
-      fs.mkdirSync(dirname(path(name)), { recursive: true });
-      fs.writeFileSync(path(name), content);
-    },
-    look: async (name) => (fs.existsSync(path(name)) ? fs.readFileSync(path(name)) : undefined),
-    ...(place.env ? { env: place.env } : {}),
+    url: place.url,
+    env: place.env,
     stop: place.stop,
+    put: (name, content) => place.put(name, [content]),
+    async look(name) {
+      const bytes = await place.look(name);
+      if (!bytes) return undefined;
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of bytes) chunks.push(chunk);
+      return Buffer.concat(chunks);
+    },
   };
 }

@@ -2,27 +2,34 @@ import { parseArgs } from 'node:util';
 import { describeCheckout } from './checkout.ts';
 import { runKills } from './kills.ts';
 import { LEDGER_HEAD, type Ledger, ledgerRow, percentile } from './ledger.ts';
+import { runRemoteKills } from './remote-kills.ts';
+import { type Direction, SERVICES, type ServiceName } from './remote-lane.ts';
 import { memoryDirectory, withScratch } from './scratch.ts';
 import type { SubjectName } from './subject.ts';
 import { runVariants } from './variants.ts';
 
 const MIB = 1024 * 1024;
-/** What a kill may cost, for 95 of 100. */
+/** What a kill may cost, for 95 of 100. Of an upload to S3, whose parts count whole or not at all, what may be on its way. */
 const MOST_AGAIN = 16 * MIB;
+const MOST_AGAIN_S3 = 32 * MIB;
 /** Bytes a second: an embedded server reaches it evenly, and a transfer takes seconds. */
 const RATES: Readonly<Record<SubjectName, number>> = { http: 100 * MIB, local: 200 * MIB };
+/** Bytes, and bytes a second, of transfers to and from services: every server reaches it, and a transfer takes a second. */
+const REMOTE = { size: 64 * MIB, rate: 48 * MIB };
 const SHOWN = 20;
 /** Characters that tell one kind of violation from another. */
 const KIND = 40;
 
 export interface KillTableOptions {
-  readonly subjects: readonly SubjectName[];
-  /** Kills of each subject. */
+  readonly subjects: readonly (SubjectName | ServiceName)[];
+  readonly directions: readonly Direction[];
+  /** Kills of each subject; of a service, in each direction. */
   readonly runs: number;
   /** Times that each of the things that may happen between two runs is tried. */
   readonly rounds: number;
   readonly seed: number;
   readonly parallel: number;
+  /** Of the files of `http` and `local`. */
   readonly size: number;
   readonly directory: string;
 }
@@ -33,23 +40,58 @@ export interface Findings {
   readonly violations: readonly string[];
 }
 
-/** Kills transfers at random moments, then tries what may have happened between two runs. */
+/** Kills transfers at random moments; over HTTP and locally it then tries what may have happened between two runs. */
 export async function findByKilling(options: KillTableOptions): Promise<Findings> {
   const lines: string[] = [...LEDGER_HEAD];
   const ledgers: Ledger[] = [];
   for (const name of options.subjects) {
-    const shared = { ...options, rate: RATES[name] };
-    const progress = (done: number) => process.stderr.write(`\r${name}: ${done} of ${options.runs} kills `);
-    const ledger = await runKills(name, { ...shared, kills: options.runs, progress });
-    process.stderr.write('\n');
-    const after = await runVariants(name, shared);
-    if (percentile(ledger.again, 0.95) > MOST_AGAIN) {
-      ledger.violations.push(`${name}: more than ${MOST_AGAIN} bytes again for 5 of 100 kills`);
+    const rows = await (isService(name) ? killRemote(name, options) : killOne(name, options));
+    for (const [title, ledger] of rows) {
+      lines.push(ledgerRow(title, ledger));
+      ledgers.push(ledger);
     }
-    lines.push(ledgerRow(name, ledger), ledgerRow(`${name}, and then something happens`, after));
-    ledgers.push(ledger, after);
   }
   return { lines, violations: ledgers.flatMap((ledger) => ledger.violations) };
+}
+
+type Rows = readonly (readonly [title: string, ledger: Ledger])[];
+
+function isService(name: SubjectName | ServiceName): name is ServiceName {
+  return name in SERVICES;
+}
+
+async function killOne(name: SubjectName, options: KillTableOptions): Promise<Rows> {
+  const shared = { ...options, rate: RATES[name] };
+  const progress = (done: number) => tell(name, done, options.runs);
+  const ledger = await runKills(name, { ...shared, kills: options.runs, progress });
+  process.stderr.write('\n');
+  const after = await runVariants(name, shared);
+  judgeAgain(name, ledger);
+  return [
+    [name, ledger],
+    [`${name}, and then something happens`, after],
+  ];
+}
+
+async function killRemote(name: ServiceName, options: KillTableOptions): Promise<Rows> {
+  const progress = (direction: Direction, done: number) => tell(`${name} ${direction}`, done, options.runs);
+  const found = await runRemoteKills(name, { ...options, ...REMOTE, kills: options.runs, progress });
+  process.stderr.write('\n');
+  return [...found].map(([direction, ledger]) => {
+    const title = `${name} ${direction}`;
+    if (direction === 'down' || SERVICES[name].resumesUploads) judgeAgain(title, ledger);
+    return [title, ledger] as const;
+  });
+}
+
+function judgeAgain(title: string, ledger: Ledger): void {
+  const most = title === 's3 up' ? MOST_AGAIN_S3 : MOST_AGAIN;
+  if (percentile(ledger.again, 0.95) <= most) return;
+  ledger.violations.push(`${title}: more than ${most} bytes again for 5 of 100 kills`);
+}
+
+function tell(title: string, done: number, of: number): void {
+  process.stderr.write(`\r${title}: ${done} of ${of} kills `);
 }
 
 /** What is wrong, each kind once with how often it was found, and how many there are. */
@@ -83,16 +125,18 @@ export async function killMain(args: readonly string[]): Promise<number> {
       parallel: { type: 'string', default: '2' },
       size: { type: 'string', default: '512' },
       subject: { type: 'string', default: 'http,local' },
+      direction: { type: 'string', default: 'up,down' },
       directory: { type: 'string' },
     },
   });
-  process.stdout.write(`seed ${values.seed} (--seed), ${describeCheckout()}, files of ${values.size} MiB\n`);
+  process.stdout.write(`seed ${values.seed} (--seed), ${describeCheckout()}\n`);
   const { lines, violations } = await withScratch(
     'torture',
     values.directory ?? memoryDirectory(),
     (directory) =>
       findByKilling({
-        subjects: values.subject.split(',') as SubjectName[],
+        subjects: values.subject.split(',') as (SubjectName | ServiceName)[],
+        directions: values.direction.split(',') as Direction[],
         runs: Number(values.runs),
         rounds: Number(values.rounds),
         seed: Number(values.seed),

@@ -9,13 +9,27 @@ export interface Ledger {
   finished: number;
   /** Runs that went on behind an earlier one. */
   resumed: number;
+  /** Kills after which everything was cleaned away by `bridle clean`. */
+  cleaned: number;
+  /** What killed runs left on a service and no later run took up; all of it could be found. */
+  orphans: number;
   /** For each kill that cost something measurable: bytes that were sent before it and had to be sent again. */
   readonly again: number[];
   readonly violations: string[];
 }
 
 export function openLedger(): Ledger {
-  return { kills: 0, early: 0, late: 0, finished: 0, resumed: 0, again: [], violations: [] };
+  return {
+    kills: 0,
+    early: 0,
+    late: 0,
+    finished: 0,
+    resumed: 0,
+    cleaned: 0,
+    orphans: 0,
+    again: [],
+    violations: [],
+  };
 }
 
 /** One ledger for what several lanes wrote down. */
@@ -27,6 +41,8 @@ export function sumLedgers(ledgers: readonly Ledger[]): Ledger {
     sum.late += one.late;
     sum.finished += one.finished;
     sum.resumed += one.resumed;
+    sum.cleaned += one.cleaned;
+    sum.orphans += one.orphans;
     sum.again.push(...one.again);
     sum.violations.push(...one.violations);
   }
@@ -55,6 +71,8 @@ export function ledgerRow(name: string, ledger: Ledger): string {
     ledger.early,
     ledger.late,
     ledger.resumed,
+    ledger.cleaned,
+    ledger.orphans,
     ledger.violations.length,
     again.length,
     mebibytes(percentile(again, 0.5)),
@@ -65,6 +83,6 @@ export function ledgerRow(name: string, ledger: Ledger): string {
 }
 
 export const LEDGER_HEAD = [
-  '| subject | kills | before the first byte | after the rename | resumed | violations | measured | again p50 | p95 | max |',
-  '|---|---|---|---|---|---|---|---|---|---|',
+  '| subject | kills | before the first byte | after the rename | resumed | cleaned | orphans | violations | measured | again p50 | p95 | max |',
+  '|---|---|---|---|---|---|---|---|---|---|---|---|',
 ];

@@ -86,7 +86,7 @@ async function filesBelow(folder: string): Promise<string[]> {
     const path = join(folder, entry.name);
     if (!entry.isDirectory()) return [path];
     const inside = await filesBelow(path);
-    const own = ['out', 'report', 'home', 'tmp'].includes(entry.name);
+    const own = ['in', 'out', 'report', 'home', 'tmp'].includes(entry.name);
     return inside.length > 0 || own ? inside : [`${path}/`];
   });
   return (await Promise.all(below)).flat();

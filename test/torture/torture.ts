@@ -3,11 +3,15 @@ import { canKillAtCalls, runCallKills } from './calls.ts';
 import { buildProduct, describeCheckout, describeMachine } from './checkout.ts';
 import { findByFuzzing } from './fuzz.ts';
 import { describeViolations, findByKilling } from './kill.ts';
+import { findByMemory, LARGE_PAIRS } from './memory-pairs.ts';
+import { SERVICES, type ServiceName } from './remote-lane.ts';
 import { memoryDirectory, withScratch } from './scratch.ts';
 import { findBySize, SIZES } from './sizes.ts';
 import type { SubjectName } from './subject.ts';
 
 const MIB = 1024 * 1024;
+/** Kills for each service and direction. */
+const REMOTE_RUNS = 300;
 const SUBJECTS: readonly SubjectName[] = ['http', 'local'];
 /** Journaled, of three blocks, and quick: a debugger looks on at every call. */
 const CALLS_SIZE = 20 * MIB;
@@ -28,6 +32,7 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       parallel: { type: 'string', default: '2' },
       size: { type: 'string', default: '512' },
+      large: { type: 'string', default: '2048' },
       directory: { type: 'string' },
     },
   });
@@ -51,6 +56,7 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
     violations.push(...(await killAtCalls(directory, seed)));
     const found = await findByKilling({
       subjects: SUBJECTS,
+      directions: [],
       runs: Number(values.runs),
       rounds: Number(values.rounds),
       seed,
@@ -60,7 +66,22 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
     });
     violations.push(...found.violations);
     print(`- kills at random moments, files of ${values.size} MiB:\n\n${found.lines.join('\n')}\n\n`);
+    const remote = await findByKilling({
+      subjects: Object.keys(SERVICES) as ServiceName[],
+      directions: ['up', 'down'],
+      runs: Math.min(Number(values.runs), REMOTE_RUNS),
+      rounds: 0,
+      seed,
+      parallel: Number(values.parallel),
+      size: 0,
+      directory,
+    });
+    violations.push(...remote.violations);
+    print(`- kills of transfers to and from services, of 64 MiB:\n\n${remote.lines.join('\n')}\n\n`);
   });
+  const memory = await findByMemory(LARGE_PAIRS, Number(values.large) * MIB);
+  violations.push(...memory.violations);
+  print(`- memory:\n\n${memory.lines.join('\n')}\n\n`);
   print(describeViolations(violations));
   return violations.length === 0 ? 0 : 1;
 }
