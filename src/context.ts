@@ -69,6 +69,8 @@ export interface NetSettings {
     | undefined;
   /** PEM texts of certificate authorities trusted beside the built-in ones. */
   authorities(): Promise<readonly string[]>;
+  /** Further ones, asked for at the first certificate of an authority that is unknown: reading them takes long. */
+  moreAuthorities?(): readonly string[];
   /** False: any certificate is accepted, with a warning. */
   readonly verifyTls: boolean;
   /** Told once per `key`. */

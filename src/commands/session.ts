@@ -46,14 +46,14 @@ export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient
 }
 
 function httpOver(net: ReturnType<typeof netSettings>, env: Environment): HttpClient {
-  const { connections, authorities, verifyTls, timeouts, warn } = net;
+  const { connections, authorities, moreAuthorities, verifyTls, timeouts, warn } = net;
   return lazyHttp(async () => {
     const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
     return createHttpClient({
       version: VERSION,
       connectionsPerOrigin: connections,
       ca,
-      moreCa: () => readMoreAuthorities(env),
+      moreCa: moreAuthorities,
       proxyEnv: env,
       verifyTls,
       warn,
@@ -68,6 +68,7 @@ function netSettings(values: ServiceValues, { connections, env, warn }: SessionT
     warn,
     verifyTls: readVerifyTls(env),
     authorities: readAuthorities(values.ca, env),
+    moreAuthorities: () => readMoreAuthorities(env),
     timeouts: {
       connect: values.connectTimeout,
       firstByte: values.firstByteTimeout,

@@ -21,7 +21,7 @@ export interface CredentialsOptions {
   readonly warn: (key: string, message: string) => void;
   /** Milliseconds of any clock; `performance.now` by default. */
   readonly now?: () => number;
-  /** Directory that everybody may write to, where a token file may lie; `/tmp` by default. */
+  /** Directory that everybody may write to, where a token and a proxy may lie; `/tmp` by default. */
   readonly shared?: string;
   /** Asks Google for tokens; its library's own way by default. */
   readonly fetch?: typeof fetch;
@@ -52,7 +52,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const findSection = createSectionLookup({ env, uid, now });
   const findS3 = createS3Lookup({ env, home, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
-  const findCertificate = createCertificateLookup({ env, uid, now, warn });
+  const findCertificate = createCertificateLookup({ env, uid, shared, now, warn });
   const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
   const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
