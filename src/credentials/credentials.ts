@@ -95,7 +95,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       found = combine(found, await findPassword(username, origin, again));
     }
     warnAbout(origin, found, section);
-    const x509 = origin.encrypted ? await findCertificate(location.site, again) : undefined;
+    const showsOne = origin.encrypted && !isFtp(origin);
+    const x509 = showsOne ? await findCertificate(location.site, again) : undefined;
     return combine(found, x509 && { secrets: { certificate: x509.certificate }, sources: [x509.source] });
   }
 
