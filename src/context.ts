@@ -82,6 +82,8 @@ export interface Settings {
   readonly net?: NetSettings;
   /** When `ftp` URLs use AUTH TLS: `auto` for logins with a user name where the server offers it. */
   readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
+  /** Components of a large object that are uploaded at a time; one stream without it. */
+  readonly gs?: { readonly parallel: number } | undefined;
 }
 
 /** What ssh is to show and to believe. Keys stay in their files; only paths travel. */

@@ -3,6 +3,7 @@ import type { Credentials } from '../credentials/credentials.ts';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
 import { ftpSettings } from '../ftp/settings.ts';
+import { gsSettings } from '../gcs/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
@@ -32,7 +33,7 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
   const net = netSettings(values, tools);
   return createEndpoints({
     http: httpOver(net, tools.env),
-    settings: { net, ftp: ftpSettings(tools.env) },
+    settings: { net, ftp: ftpSettings(tools.env), gs: gsSettings(tools.env) },
     secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
