@@ -1,6 +1,7 @@
 import { TransferError } from '../src/errors.ts';
 import { bucketPath, createApi, jsonBody, nameOf, objectPath } from '../src/gcs/api.ts';
 import { describeBucket } from '../src/gcs/describe.ts';
+import { findLeftovers } from '../src/gcs/leftovers.ts';
 import { entries, isThere } from '../src/gcs/listing.ts';
 import { putSmall } from '../src/gcs/put-small.ts';
 import { readObject } from '../src/gcs/read.ts';
@@ -8,8 +9,7 @@ import { refused } from '../src/gcs/refused.ts';
 import { removeObject } from '../src/gcs/remove.ts';
 import { jsonOf, objectOf, statOf } from '../src/gcs/resource.ts';
 import { copyObject, lookUp } from '../src/gcs/rewrite.ts';
-import { openSession } from '../src/gcs/session.ts';
-import { writeObject } from '../src/gcs/upload.ts';
+import { createWrites } from '../src/gcs/write.ts';
 import type { Location } from '../src/location.ts';
 import type { Context, Endpoint, Stat } from '../src/protocol.ts';
 
@@ -20,13 +20,13 @@ import type { Context, Endpoint, Stat } from '../src/protocol.ts';
 export function open(location: Location, context: Context): Endpoint {
   const bucket = location.authority;
   const api = createApi(bucket, context);
-  /** Handles of uploads that somebody was told of and has not let go. */
-  const claimed = new Set<string>();
+  const writes = createWrites(api);
 
   return {
     // Credentials are chosen by site: those of one site see all buckets alike.
     service: `gs ${location.site}`,
     digestsOnWrite: ['crc32c', 'md5'],
+    memory: (size, use) => (use === 'write' ? writes.memory(size) : 0),
 
     async stat(path, call): Promise<Stat> {
       const name = nameOf(path).replace(/\/$/, '');
@@ -47,39 +47,9 @@ export function open(location: Location, context: Context): Endpoint {
 
     read: (path, call) => readObject(api, path, call),
 
-    async write(path, bytes, call) {
-      const handle = call.resume?.handle;
-      try {
-        return await writeObject(api, path, bytes, call);
-      } finally {
-        if (handle !== undefined) claimed.delete(handle);
-      }
-    },
+    write: writes.write,
 
-    async partial(path, { handle, signal }) {
-      const doing = `resume \`gs://${bucket}/${nameOf(path)}\``;
-      if (handle === undefined || claimed.has(handle)) return undefined;
-      const session = openSession(context.http, handle, await api.origin(), doing);
-      if (!session) return undefined;
-      claimed.add(handle);
-      const progress = await session.ask(signal).catch((error: unknown) => {
-        claimed.delete(handle);
-        throw error;
-      });
-      if (progress.kind !== 'more') {
-        claimed.delete(handle);
-        return undefined;
-      }
-      return {
-        handle,
-        ranges: progress.committed === 0 ? [] : [{ start: 0, end: progress.committed }],
-        isProven: true,
-        async release(keep) {
-          claimed.delete(handle);
-          if (!keep) await session.cancel(AbortSignal.timeout(10_000));
-        },
-      };
-    },
+    partial: writes.partial,
 
     async *list(path, call) {
       const name = nameOf(path).replace(/\/$/, '');
@@ -92,6 +62,8 @@ export function open(location: Location, context: Context): Endpoint {
       if (!isEmpty || prefix === '' || (await isThere(api, prefix, call))) return;
       throw new TransferError('not-found', `list \`gs://${bucket}/${name}\`: nothing has such a name`);
     },
+
+    leftovers: (path, call) => findLeftovers(api, nameOf(path), call),
 
     async mkdir(path, { signal }) {
       const name = nameOf(path).replace(/\/$/, '');

@@ -69,6 +69,8 @@ export interface NetSettings {
     | undefined;
   /** PEM texts of certificate authorities trusted beside the built-in ones. */
   authorities(): Promise<readonly string[]>;
+  /** Further ones, asked for at the first certificate of an authority that is unknown: reading them takes long. */
+  moreAuthorities?(): readonly string[];
   /** False: any certificate is accepted, with a warning. */
   readonly verifyTls: boolean;
   /** Told once per `key`. */
@@ -80,6 +82,8 @@ export interface Settings {
   readonly net?: NetSettings;
   /** When `ftp` URLs use AUTH TLS: `auto` for logins with a user name where the server offers it. */
   readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
+  /** Components of a large object that are uploaded at a time; one stream without it. */
+  readonly gs?: { readonly parallel: number } | undefined;
 }
 
 /** What ssh is to show and to believe. Keys stay in their files; only paths travel. */

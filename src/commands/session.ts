@@ -3,6 +3,7 @@ import type { Credentials } from '../credentials/credentials.ts';
 import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
 import { ftpSettings } from '../ftp/settings.ts';
+import { gsSettings } from '../gcs/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
@@ -32,7 +33,7 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
   const net = netSettings(values, tools);
   return createEndpoints({
     http: httpOver(net, tools.env),
-    settings: { net, ftp: ftpSettings(tools.env) },
+    settings: { net, ftp: ftpSettings(tools.env), gs: gsSettings(tools.env) },
     secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
@@ -46,14 +47,14 @@ export function openHttp(values: ServiceValues, tools: SessionTools): HttpClient
 }
 
 function httpOver(net: ReturnType<typeof netSettings>, env: Environment): HttpClient {
-  const { connections, authorities, verifyTls, timeouts, warn } = net;
+  const { connections, authorities, moreAuthorities, verifyTls, timeouts, warn } = net;
   return lazyHttp(async () => {
     const [{ createHttpClient }, ca] = await Promise.all([import('../http/client.ts'), authorities()]);
     return createHttpClient({
       version: VERSION,
       connectionsPerOrigin: connections,
       ca,
-      moreCa: () => readMoreAuthorities(env),
+      moreCa: moreAuthorities,
       proxyEnv: env,
       verifyTls,
       warn,
@@ -68,6 +69,7 @@ function netSettings(values: ServiceValues, { connections, env, warn }: SessionT
     warn,
     verifyTls: readVerifyTls(env),
     authorities: readAuthorities(values.ca, env),
+    moreAuthorities: () => readMoreAuthorities(env),
     timeouts: {
       connect: values.connectTimeout,
       firstByte: values.firstByteTimeout,

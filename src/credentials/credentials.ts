@@ -21,7 +21,7 @@ export interface CredentialsOptions {
   readonly warn: (key: string, message: string) => void;
   /** Milliseconds of any clock; `performance.now` by default. */
   readonly now?: () => number;
-  /** Directory that everybody may write to, where a token file may lie; `/tmp` by default. */
+  /** Directory that everybody may write to, where a token and a proxy may lie; `/tmp` by default. */
   readonly shared?: string;
   /** Asks Google for tokens; its library's own way by default. */
   readonly fetch?: typeof fetch;
@@ -52,7 +52,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const findSection = createSectionLookup({ env, uid, now });
   const findS3 = createS3Lookup({ env, home, uid, now });
   const netrc = createNetrcLookup({ env, home, uid, now, warn });
-  const findCertificate = createCertificateLookup({ env, uid, now, warn });
+  const findCertificate = createCertificateLookup({ env, uid, shared, now, warn });
   const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
   const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
@@ -95,7 +95,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       found = combine(found, await findPassword(username, origin, again));
     }
     warnAbout(origin, found, section);
-    const x509 = origin.encrypted ? await findCertificate(location.site, again) : undefined;
+    const showsOne = origin.encrypted && !isFtp(origin);
+    const x509 = showsOne ? await findCertificate(location.site, again) : undefined;
     return combine(found, x509 && { secrets: { certificate: x509.certificate }, sources: [x509.source] });
   }
 

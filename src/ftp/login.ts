@@ -1,5 +1,5 @@
 import { TransferError } from '../errors.ts';
-import type { TlsState } from '../http/tls.ts';
+import { isUnknownAuthority, type TlsState, trustMore } from '../http/tls.ts';
 import type { Secrets } from '../protocol.ts';
 import { type Control, type Dialer, openControl } from './control.ts';
 import type { TlsTarget, Work } from './dial.ts';
@@ -32,12 +32,26 @@ export function isLoopback(address: string): boolean {
 export async function logIn(gate: Gate, work: Work): Promise<Session> {
   const secrets = await gate.secrets();
   try {
-    return await logInWith(gate, secrets, work);
+    return await logInTrusting(gate, secrets, work);
   } catch (error) {
     if (!(error instanceof TransferError) || error.code !== 'unauthenticated') throw error;
     const again = await gate.secrets(true);
     if (again.username === secrets.username && again.password === secrets.password) throw error;
-    return logInWith(gate, again, work);
+    return logInTrusting(gate, again, work);
+  }
+}
+
+/** A certificate of an authority that nobody named is looked at once more beside those of the system and of the grid. */
+async function logInTrusting(gate: Gate, secrets: Secrets, work: Work): Promise<Session> {
+  const { tls } = gate;
+  const trusted = tls.ca;
+  try {
+    return await logInWith(gate, secrets, work);
+  } catch (error) {
+    if (!isUnknownAuthority(error)) throw error;
+    // Another connection, refused at the same time, may have been the first to look for more.
+    if (tls.ca === trusted && !trustMore(tls)) throw error;
+    return logInWith(gate, secrets, work);
   }
 }
 

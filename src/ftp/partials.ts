@@ -1,10 +1,21 @@
 import { TransferError } from '../errors.ts';
 import { newNonce } from '../local/writer.ts';
 import { isPartialName, partialName } from '../partial-name.ts';
-import type { Bytes, PartialCall, PartialWrite, ReadCall, Source, Staged, WriteCall } from '../protocol.ts';
+import type {
+  Algorithm,
+  Bytes,
+  Digest,
+  PartialCall,
+  PartialWrite,
+  ReadCall,
+  Source,
+  Staged,
+  WriteCall,
+} from '../protocol.ts';
 import { publish, requireSize } from './commit.ts';
 import type { Dialer } from './control.ts';
 import type { Work } from './dial.ts';
+import { digestsOf } from './hash.ts';
 import { sizeOf } from './inquire.ts';
 import { join, parentOf } from './paths.ts';
 import type { Pool } from './pool.ts';
@@ -98,11 +109,12 @@ export function createPartials(tools: PartialsTools): Partials {
     const { path, partial, final, size, call, work } = file;
     return {
       read: (read) => tools.read(partial, `read back \`${tools.show(path)}\``, read),
-      async commit(signal) {
+      async commit(signal, ours) {
         try {
+          const digests = await compared({ pool, partial, call, ours, work: { ...work, signal } });
           await publish({ pool, partial, path: final, size, call, work: { ...work, signal } });
           held.delete(partial);
-          return { size, digests: [] };
+          return { size, digests };
         } catch (error) {
           await letGo(path, call, partial, call.onPartial !== undefined && !isWrong(error));
           throw error;
@@ -147,7 +159,46 @@ export function createPartials(tools: PartialsTools): Partials {
 
 /** Wrong content is of no use to a later try. */
 function isWrong(error: unknown): boolean {
-  return error instanceof TransferError && error.code === 'size-mismatch';
+  return (
+    error instanceof TransferError && (error.code === 'size-mismatch' || error.code === 'digest-mismatch')
+  );
+}
+
+/**
+ * What the server computes of the partial, in the algorithms that somebody expects something of: compared before
+ * anything is visible. Without expectations it is not asked: it reads the whole file for that. Rejects with
+ * `digest-mismatch`.
+ */
+async function compared(what: {
+  readonly pool: Pool;
+  readonly partial: string;
+  readonly call: WriteCall;
+  readonly ours: ReadonlyMap<Algorithm, string> | undefined;
+  readonly work: Work;
+}): Promise<readonly Digest[]> {
+  const { pool, partial, call, ours, work } = what;
+  const expected = (call.expected ?? []).filter(({ partSize }) => partSize === undefined);
+  if (expected.length === 0) return [];
+  const algorithms = [...new Set(expected.map(({ algorithm }) => algorithm))];
+  const theirs = await call.retry(async (signal) => {
+    const now = { ...work, signal };
+    try {
+      return await pool.use(now, (session) => digestsOf(session, partial, algorithms, now));
+    } catch (error) {
+      // A server that offers it and refuses proves nothing either way.
+      if (error instanceof TransferError && !error.transient && error.code !== 'canceled') return [];
+      throw error;
+    }
+  });
+  for (const { algorithm, value } of theirs) {
+    const wanted = ours?.get(algorithm) ?? expected.find((one) => one.algorithm === algorithm)?.value;
+    if (wanted === value) continue;
+    throw new TransferError(
+      'digest-mismatch',
+      `${work.doing}: the server has other bytes than were sent (${algorithm})`,
+    );
+  }
+  return theirs;
 }
 
 function keyOf(path: string, key: string): string {

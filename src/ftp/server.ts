@@ -48,7 +48,7 @@ export function openServer(location: Location, context: Context): Server {
   const openGate = async (): Promise<Gate> => ({
     dialer,
     policy: policyOf(location, port, ftp?.tls ?? 'auto'),
-    tls: createTlsState(await net?.authorities()),
+    tls: createTlsState(await net?.authorities(), net?.moreAuthorities),
     verifyTls: net?.verifyTls ?? true,
     secrets: (again) => context.secrets(again),
     warn(key, message) {

@@ -88,8 +88,9 @@ export async function makeDirectory(session: Session, path: string, work: Work):
   }
   const parent = parentOf(path);
   const above = parent === undefined ? undefined : await statOrAbsent(session, parent, work);
-  if (parent === undefined || above?.type === 'directory') throw replyError(reply, work.doing);
-  await makeDirectory(session, parent, work);
+  if (parent === undefined) throw replyError(reply, work.doing);
+  // One that is there now may have been made by somebody else since MKD was refused.
+  if (above?.type !== 'directory') await makeDirectory(session, parent, work);
   const again = await session.control.ask(`MKD ${path}`, work);
   if (again.code < 300) return;
   // Somebody else may have made it meanwhile.

@@ -1,3 +1,4 @@
+import { isPartialName } from '../partial-name.ts';
 import type { Call, Entry, ListCall } from '../protocol.ts';
 import { type Api, bucketPath } from './api.ts';
 import { type ObjectResource, objectOf, statOf } from './resource.ts';
@@ -58,6 +59,7 @@ export async function* entries(api: Api, prefix: string, call: ListCall): AsyncG
       ...prefixes.map((name) => ({ name: name.slice(prefix.length), object: undefined })),
     ].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
     for (const { name, object } of found) {
+      if (isPartialName(name.slice(name.lastIndexOf('/') + 1))) continue;
       yield* directories(name, seen);
       // A name that ends in `/` only marks a directory.
       if (object && !name.endsWith('/') && name !== '') yield entryOf(name, object);

@@ -31,7 +31,7 @@ async function removeBelow(api: Api, prefix: string, call: Call): Promise<void> 
   }
 }
 
-async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+export async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = items.values();
   const worker = async () => {
     for (const item of queue) await work(item);
@@ -40,7 +40,7 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
 }
 
 /** False when there was none. */
-async function removeOne(
+export async function removeOne(
   api: Api,
   name: string,
   call: Call,

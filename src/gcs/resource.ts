@@ -1,5 +1,5 @@
 import { TransferError } from '../errors.ts';
-import type { Digest, HttpResponse, Stat, Stored } from '../protocol.ts';
+import type { Digest, HttpResponse, Stat, Stored, WriteCall } from '../protocol.ts';
 
 /** What we read of an object's resource (Cloud Storage JSON API, Objects). */
 export interface ObjectResource {
@@ -46,6 +46,14 @@ export function parse(text: string): Record<string, unknown> | undefined {
 
 /** Seconds since the epoch as `gcloud storage cp --preserve-posix` keeps them. */
 export const MTIME_KEY = 'goog-reserved-file-mtime';
+
+/** What an object that is written is given besides its bytes. */
+export function metadataOf({ modified }: Pick<WriteCall, 'modified'>): object {
+  return {
+    contentType: 'application/octet-stream',
+    ...(modified ? { metadata: { [MTIME_KEY]: String(Math.floor(modified.getTime() / 1000)) } } : {}),
+  };
+}
 
 /** Reads a resource. Throws `unavailable` when it lacks what every object has. */
 export function objectOf(value: Record<string, unknown>, doing: string): ObjectResource {

@@ -2,7 +2,7 @@ import { TransferError } from '../errors.ts';
 import type { Algorithm, Bytes, Staged, WriteCall } from '../protocol.ts';
 import { type Api, nameOf } from './api.ts';
 import { putSmall } from './put-small.ts';
-import { MTIME_KEY, type ObjectResource, storedOf } from './resource.ts';
+import { metadataOf, type ObjectResource, storedOf } from './resource.ts';
 import { openSession, type Progress, type Session, startSession } from './session.ts';
 import { createTail, type Tail } from './tail.ts';
 
@@ -197,14 +197,6 @@ function committedOf(progress: Progress, { tail, doing }: Upload): number {
 /** Best effort: a session that stays is gone after a week. */
 async function cancel({ session }: Upload): Promise<void> {
   await session?.cancel(AbortSignal.timeout(10_000)).catch(() => undefined);
-}
-
-function metadataOf(call: WriteCall): object {
-  const { modified } = call;
-  return {
-    contentType: 'application/octet-stream',
-    ...(modified ? { metadata: { [MTIME_KEY]: String(Math.floor(modified.getTime() / 1000)) } } : {}),
-  };
 }
 
 /** Both digests that the service knows, as X-Goog-Hash spells them; undefined when we have none. */

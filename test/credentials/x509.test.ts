@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { rm, symlink } from 'node:fs/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { at, errorOf, everythingIn, setUp, useScratch } from './scratch.ts';
+import { at, errorOf, everythingIn, setUp, UID, useScratch } from './scratch.ts';
 
 const scratch = useScratch();
 const tls = (name: string) => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'latin1');
@@ -113,6 +114,56 @@ describe('X509_USER_PROXY', () => {
     const after = await credentials.secretsFor(...at('davs://h/f'), true);
     expect(after.certificate?.id).not.toBe(before.certificate?.id);
     expect(after.certificate?.key).toBe(tls('other.key').trim());
+  });
+});
+
+describe('the proxy that grid tools leave in /tmp', () => {
+  const NAME = `x509up_u${UID}`;
+
+  test('is shown when no variable names another', async () => {
+    await scratch.write(NAME, CHAIN);
+    const other = await scratch.write('other', `${tls('other.pem')}${tls('other.key')}`);
+    const keyWith = async (env: Record<string, string>) =>
+      (await setUp(scratch, env).credentials.secretsFor(...at('davs://h/f', 's'))).certificate?.key;
+    expect(await keyWith({})).toBe(KEY.trim());
+    expect(await keyWith({ X509_USER_PROXY: other })).toBe(tls('other.key').trim());
+    expect(await keyWith({ X509_USER_PROXY_s: other })).toBe(tls('other.key').trim());
+    const { credentials, warnings } = setUp(scratch, {});
+    expect(await credentials.describeSource(...at('https://h/f'))).toBe(
+      `certificate of ${scratch.path(NAME)}`,
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  test('that is not there is nothing to speak of', async () => {
+    const { credentials, warnings } = setUp(scratch, {});
+    expect(await credentials.secretsFor(...at('https://h/f'))).toEqual({});
+    expect(warnings).toEqual([]);
+  });
+
+  test('S12 that others can read is refused, with the way to mend it', async () => {
+    const file = await scratch.write(NAME, CHAIN, 0o640);
+    const error = await errorOf(() => setUp(scratch, {}).credentials.secretsFor(...at('https://h/f')));
+    expect(error).toMatchObject({ code: 'permission-denied', hint: `chmod 600 ${file}` });
+    expect(error.message).toContain('expected mode 0600, got 0640');
+  });
+
+  test('S12 that another user planted is passed over with a warning, as file and as link', async () => {
+    const owner = await scratch.disown(await scratch.write(NAME, CHAIN));
+    const mine = owner === UID ? UID + 1 : UID;
+    const link = async () => {
+      await scratch.write('elsewhere', CHAIN);
+      await symlink(scratch.path('elsewhere'), scratch.path(`x509up_u${mine}`));
+    };
+    if (mine !== UID) await scratch.write(`x509up_u${mine}`, CHAIN);
+    for (const plant of [async () => {}, async () => rm(scratch.path(`x509up_u${mine}`)).then(link)]) {
+      await plant();
+      const { credentials, warnings } = setUp(scratch, {}, mine);
+      expect(await credentials.secretsFor(...at('https://h/f'))).toEqual({});
+      expect(warnings).toEqual([
+        expect.stringMatching(/expected a (regular file|file of user \d+), got .*going on without it/),
+      ]);
+    }
   });
 });
 

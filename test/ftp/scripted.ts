@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterwards } from '../faults/scene.ts';
 
 /** One control connection of the scripted server. */
@@ -40,6 +41,8 @@ export interface Script {
   readonly modified?: string;
   /** Of loopback. */
   readonly address?: '127.0.0.1' | '::1';
+  /** TLS from the first byte, on every connection. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 const FEATURES = ['EPSV', 'MDTM', 'MLST type*;size*;modify*;', 'REST STREAM', 'SIZE', 'UTF8'];
@@ -62,7 +65,10 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
   };
 
   async function listen(onConnection: (socket: Socket) => void): Promise<number> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+    const options = { allowHalfOpen: true, noDelay: true };
+    const server = script.tls
+      ? createTlsServer({ ...options, ...script.tls }, onConnection)
+      : createServer(options, onConnection);
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, address, resolve));
     return (server.address() as AddressInfo).port;
@@ -97,6 +103,8 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
       FEAT: () =>
         say(['211-Features', ...(script.features ?? FEATURES).map((f) => ` ${f}`), '211 End'].join('\r\n')),
       OPTS: () => say('200 set'),
+      PBSZ: () => say('200 size'),
+      PROT: () => say(script.tls ? '200 private' : '500 what?'),
       TYPE: () => say('200 type'),
       PWD: () => say('257 "/" is here'),
       NOOP: () => say('200 nothing'),
@@ -203,7 +211,7 @@ export async function scriptedFtp(script: Script = {}): Promise<ScriptedFtp> {
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   });
   return {
-    url: `ftp://${address === '::1' ? '[::1]' : address}:${port}`,
+    url: `${script.tls ? 'ftps' : 'ftp'}://${address === '::1' ? '[::1]' : address}:${port}`,
     port,
     files,
     commands,

@@ -14,6 +14,7 @@ const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
 const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
+const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
@@ -384,5 +385,47 @@ export const MUTATIONS = {
     from: "if (textOf(page, 'IsTruncated') !== 'true') return;",
     to: 'if (!next) return;',
     test: ['test/s3/client.test.ts', 'that goes on without saying where'],
+  },
+  'sites of one host share what they show': {
+    file: 'src/endpoints.ts',
+    from: '${location.authority} ${location.site} ${login}`',
+    to: '${location.authority} ${login}`',
+    test: [NEVER_WRONG, 'P10 S1 by dav each side of an item'],
+  },
+  'users of one host share a login': {
+    file: 'src/endpoints.ts',
+    from: "const login = secret ? JSON.stringify([secret.username, secret.password]) : '';",
+    to: "const login = secret ? '' : '';",
+    test: [NEVER_WRONG, 'P10 by ftp each side of an item'],
+  },
+  'the file of a site is not looked at': {
+    file: 'src/credentials/section-lookup.ts',
+    from: 'const variable = env[ofSite] ? ofSite :',
+    to: 'const variable = ',
+    test: [NEVER_WRONG, 'P10 S1 by http each side of an item'],
+  },
+  'a redirect to another origin takes the login along': {
+    file: 'src/http/journey.ts',
+    from: 'if (!secrets || journey.hasLeft) return undefined;',
+    to: 'if (!secrets) return undefined;',
+    test: [NEVER_WRONG, 'P10 S1 by https what is for all'],
+  },
+  'connections are shared by whoever has a certificate': {
+    file: 'src/http/connect.ts',
+    from: '${certificate}${route.watchesEnd',
+    to: '${route.watchesEnd',
+    test: [NEVER_WRONG, 'P10 S1 by https each side of an item'],
+  },
+  'S3 copies for one user with the keys of another': {
+    file: 'src/s3/place.ts',
+    from: "${accessKeyId === '' ? 'anonymous' : identity}",
+    to: '${identity.length}',
+    test: [NEVER_WRONG, 'P10 S1 by s3 each side of an item'],
+  },
+  'buckets of Google are copied with the account of another site': {
+    file: 'protocols/gs.ts',
+    from: 'service: `gs ${location.site}`,',
+    to: "service: 'gs',",
+    test: [NEVER_WRONG, 'P10 by gs each side of an item'],
   },
 };

@@ -117,6 +117,27 @@ test('P9 what cannot be removed stays written down, and the exit status says so'
   expect(removed).toMatchObject({ status: 0, lines: [{ action: 'removed' }] });
 });
 
+test('P9 components that never became one object go together', async () => {
+  const place = places.get('gs')!;
+  const cwd = scratch();
+  const component = (id: string, index: number) =>
+    `parts/${partialName(KEY, `${id}${index.toString(16).padStart(8, '0')}`)}`;
+  const names = [0, 1, 2].map((index) => component('0badcafe', index));
+  for (const name of [...names, component('0badcaff', 0)]) await place.put(name, Buffer.from('piece'));
+  await place.put('parts/theirs', Buffer.from('theirs'));
+  const dry = await clean(place, cwd, '--older-than', '0s', '--dry-run', place.url('parts'));
+  expect(dry.lines.map(({ kind, size }) => [kind, size])).toEqual([
+    ['partial', 15],
+    ['partial', 5],
+  ]);
+  expect(await clean(place, cwd, '--older-than', '0s', place.url('parts'))).toMatchObject({
+    status: 0,
+    lines: [{ action: 'removed' }, { action: 'removed' }],
+  });
+  for (const name of names) expect(await place.look(name)).toBe(undefined);
+  expect(String(await place.look('parts/theirs'))).toBe('theirs');
+});
+
 describe.each(['ftp', 'sftp', 'dav'] as const)('clean, %s', (name) => {
   test('P9 a name that only we make tells whose it is: a live process keeps it, a dead one does not', async () => {
     const place = places.get(name)!;

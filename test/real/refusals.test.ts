@@ -1,0 +1,200 @@
+import fs from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
+import { type ScriptedS3, startScriptedS3 } from '../../fixtures/misbehaving/s3-server.ts';
+import { type GcsEmulator, startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
+import { LOGIN, type ServerName, type ServerTypes, startServer } from '../../fixtures/servers/servers.ts';
+import { bridle, scratch } from '../commands/run-command.ts';
+
+const CA = new URL('../../fixtures/tls/ca.pem', import.meta.url).pathname;
+
+/** What is refused, and what has to be said of it. */
+interface Refusal {
+  /** Protocol and what is wrong. */
+  readonly name: string;
+  readonly url: () => string;
+  readonly env?: () => Record<string, string>;
+  readonly message: RegExp;
+  readonly hint?: RegExp;
+  /** It may go away: tried again, as often as `--attempts` says. */
+  readonly isTransient?: true;
+  /** Whether it may go away depends on the machine: a resolver that does not answer is not one that says no. */
+  readonly isOpen?: true;
+}
+
+const running = new Map<ServerName, ServerTypes[ServerName]>();
+function server<Name extends ServerName>(name: Name): ServerTypes[Name] {
+  return running.get(name) as ServerTypes[Name];
+}
+
+let closed = 0;
+let s3: ScriptedS3;
+let gcs: GcsEmulator;
+let home = '';
+
+beforeAll(async () => {
+  const names = ['nginx', 'apache-dav', 'ftp', 'sshd'] as const;
+  await Promise.all(names.map(async (name) => running.set(name, await startServer(name))));
+  [s3, gcs] = await Promise.all([startScriptedS3(), startGcsEmulator()]);
+  s3.setScript(({ path }) => {
+    const kind = path.split('/')[1] ?? '';
+    const known: Readonly<Record<string, readonly [number, string]>> = {
+      'no-bucket': [404, 'NoSuchBucket'],
+      'wrong-key': [403, 'InvalidAccessKeyId'],
+      'wrong-secret': [403, 'SignatureDoesNotMatch'],
+      'no-permission': [403, 'AccessDenied'],
+      'expired-token': [400, 'ExpiredToken'],
+      'clock-skew': [403, 'RequestTimeTooSkewed'],
+    };
+    const refusal = known[kind];
+    return refusal && s3Failure(...refusal);
+  });
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  closed = (probe.address() as { readonly port: number }).port;
+  await new Promise((resolve) => probe.close(resolve));
+  home = fs.mkdtempSync(join(tmpdir(), 'bridle-refusals-'));
+});
+afterAll(async () => {
+  await Promise.all([...running.values()].map((one) => one.stop()));
+  await s3?.close();
+  await gcs?.close();
+  fs.rmSync(home, { recursive: true, force: true });
+});
+
+const ssh =
+  (more: Record<string, string> = {}) =>
+  () => ({
+    SSH_PRIVATE_KEY: server('sshd').keys.ed25519,
+    SSH_KNOWN_HOSTS: server('sshd').knownHosts,
+    BRIDLE_SSH_CONFIG: '/dev/null',
+    ...more,
+  });
+const aws = () => ({
+  AWS_ACCESS_KEY_ID: 'AK',
+  AWS_SECRET_ACCESS_KEY: 'secret',
+  AWS_REGION: 'here',
+  AWS_ENDPOINT_URL: s3.url,
+  AWS_EC2_METADATA_DISABLED: 'true',
+});
+const emulated = () => ({ STORAGE_EMULATOR_HOST: gcs.origin });
+const sshUrl = (path: string) => () =>
+  `sftp://${server('sshd').username}@127.0.0.1:${server('sshd').port}${path}`;
+const onS3 = (bucket: string) => () => `s3://${bucket}/key`;
+
+const NO_HOST = 'no-such-host.invalid';
+const HTTP_LIKE = ['http', 'https', 'dav', 'davs', 'ftp', 'ftps'];
+
+const REFUSALS: readonly Refusal[] = [
+  ...HTTP_LIKE.flatMap((scheme): Refusal[] => [
+    {
+      name: `${scheme}: no such host`,
+      url: () => `${scheme}://${NO_HOST}/f`,
+      message: /no-such-host\.invalid/,
+      isOpen: true,
+    },
+    {
+      name: `${scheme}: connection refused`,
+      url: () => `${scheme}://127.0.0.1:${closed}/f`,
+      message: /127\.0\.0\.1:\d+/,
+      isTransient: true,
+    },
+  ]),
+  {
+    name: 'sftp: no such host',
+    url: () => `sftp://${NO_HOST}/f`,
+    env: ssh(),
+    message: /no-such-host\.invalid/,
+    isOpen: true,
+  },
+  {
+    name: 'sftp: connection refused',
+    url: () => `sftp://127.0.0.1:${closed}/f`,
+    env: ssh(),
+    message: /127\.0\.0\.1/,
+    isTransient: true,
+  },
+  { name: 'http: no such file', url: () => `${server('nginx').http}/none`, message: /\/none/ },
+  {
+    name: 'http: wrong credential',
+    url: () => `${server('nginx').http.replace('//', '//user:wrong@')}/-/auth/f`,
+    message: /\/-\/auth\/f/,
+    hint: /PEGASUS_CREDENTIALS/,
+  },
+  {
+    name: 'davs: wrong credential',
+    url: () => `${server('apache-dav').https.replace('https://', 'davs://user:wrong@')}/basic/f`,
+    message: /\/basic\/f/,
+    hint: /PEGASUS_CREDENTIALS/,
+  },
+  {
+    name: 'dav: no such directory',
+    url: () => `${server('apache-dav').http.replace('http', 'dav')}/open/no/f`,
+    message: /\/open\/no\/f/,
+  },
+  {
+    name: 'ftp: wrong credential',
+    url: () => `${server('ftp').old.replace('//', `//${LOGIN.username}:wrong@`)}/f`,
+    message: /127\.0\.0\.1/,
+  },
+  {
+    name: 'ftp: no such file',
+    url: () => `${server('ftp').old.replace('//', `//${LOGIN.username}:${LOGIN.password}@`)}/none`,
+    message: /\/none/,
+  },
+  {
+    name: 'sftp: unknown host key',
+    url: sshUrl('/f'),
+    env: () => {
+      fs.writeFileSync(join(home, 'hosts'), '');
+      return ssh({ SSH_KNOWN_HOSTS: join(home, 'hosts') })();
+    },
+    message: /127\.0\.0\.1/,
+    hint: /SSH_KNOWN_HOSTS/,
+  },
+  {
+    name: 'sftp: wrong key',
+    url: sshUrl('/f'),
+    env: () => ssh({ SSH_PRIVATE_KEY: server('sshd').strangeKey })(),
+    message: /127\.0\.0\.1/,
+    hint: /SSH_PRIVATE_KEY/,
+  },
+  { name: 'sftp: no such file', url: sshUrl('/none/f'), env: ssh(), message: /\/none\/f/ },
+  { name: 's3: no such bucket', url: onS3('no-bucket'), env: aws, message: /no-bucket/, hint: /./ },
+  {
+    name: 's3: wrong key',
+    url: onS3('wrong-key'),
+    env: aws,
+    message: /wrong-key/,
+    hint: /AWS_ACCESS_KEY_ID/,
+  },
+  { name: 's3: wrong secret', url: onS3('wrong-secret'), env: aws, message: /wrong-secret/, hint: /./ },
+  { name: 's3: no permission', url: onS3('no-permission'), env: aws, message: /no-permission/, hint: /./ },
+  { name: 's3: expired token', url: onS3('expired-token'), env: aws, message: /expired-token/, hint: /./ },
+  { name: 's3: clock skew', url: onS3('clock-skew'), env: aws, message: /clock-skew/, hint: /clock/ },
+  { name: 'gs: no such bucket', url: () => 'gs://no-bucket/f', env: emulated, message: /no-bucket/ },
+  {
+    name: 'gs: connection refused',
+    url: () => 'gs://bucket/f',
+    env: () => ({ STORAGE_EMULATOR_HOST: `127.0.0.1:${closed}` }),
+    message: /127\.0\.0\.1:\d+|bucket/,
+    isTransient: true,
+  },
+];
+
+test.each(REFUSALS)('P6 $name is told by name, and what is permanent is not tried again', async (refusal) => {
+  const cwd = scratch();
+  const report = join(cwd, 'report.json');
+  const args = ['cp', '--attempts', '2', '--report', report, refusal.url(), join(cwd, 'to')];
+  const { status, stderr } = await bridle(args, { cwd, env: { SSL_CERT_FILE: CA, ...refusal.env?.() } });
+  expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(refusal.message) });
+  if (refusal.hint) expect(stderr).toMatch(/hint: /);
+  if (refusal.hint) expect(stderr).toMatch(refusal.hint);
+  expect(stderr).not.toContain('wrong@');
+  const tries = [...fs.readFileSync(report, 'utf8').matchAll(/"round": ?(\d+)/g)].length;
+  if (!refusal.isOpen) expect(tries).toBe(refusal.isTransient ? 2 : 1);
+  expect(fs.existsSync(join(cwd, 'to'))).toBe(false);
+});
