@@ -4,7 +4,7 @@ import { toTransferError } from './errors.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
 import { type Journal, type JournalHeader, openJournal, readJournal } from './journal.ts';
 import { writerId, writerLives } from './local/writer.ts';
-import { readHandle, writeHandle } from './resume-handle.ts';
+import { handleOf, readHandle } from './resume-handle.ts';
 
 /** The state directory holds this one folder for partials on services. */
 const FOLDER = 'partials';
@@ -126,46 +126,6 @@ export function createRemoteJournals(
         return undefined;
       }
       return hold(key, newStem(folder, key), undefined);
-    },
-  };
-}
-
-/**
- * Milliseconds between two times that a handle is written down which grows with every part: a kill costs what came
- * since, and on a slow file system each takes several of them.
- */
-const HANDLE_MS = 100;
-
-function handleOf(stem: string) {
-  let known = readHandle(stem);
-  let written = known;
-  let writtenAt = Number.NEGATIVE_INFINITY;
-  let late: NodeJS.Timeout | undefined;
-  const stop = () => clearTimeout(late);
-  const flush = () => {
-    stop();
-    late = undefined;
-    if (known === undefined || known === written) return;
-    writtenAt = performance.now();
-    written = known;
-    writeHandle(stem, known);
-  };
-  const flushLate = () => {
-    try {
-      flush();
-    } catch {
-      // A full disk shows again at the next growth, to somebody who can be told.
-    }
-  };
-  return {
-    flush,
-    stop,
-    handle: () => known,
-    keepHandle(handle: string) {
-      known = handle;
-      const wait = writtenAt + HANDLE_MS - performance.now();
-      if (wait <= 0) flush();
-      else late ??= setTimeout(flushLate, wait).unref();
     },
   };
 }

@@ -42,3 +42,47 @@ export function readHandle(stem: string): string | undefined {
     fs.closeSync(fd);
   }
 }
+
+/**
+ * Milliseconds between two times that a handle is written down which grows with every part: a kill costs what came
+ * since, and on a slow file system each takes several of them.
+ */
+const HANDLE_MS = 100;
+
+/**
+ * The handle of one partial as it grows: `flush` writes down what is known, which happens by itself soon after it
+ * changed; after `stop` it does not any more.
+ */
+export function handleOf(stem: string) {
+  let known = readHandle(stem);
+  let written = known;
+  let writtenAt = Number.NEGATIVE_INFINITY;
+  let late: NodeJS.Timeout | undefined;
+  const stop = () => clearTimeout(late);
+  const flush = () => {
+    stop();
+    late = undefined;
+    if (known === undefined || known === written) return;
+    writtenAt = performance.now();
+    written = known;
+    writeHandle(stem, known);
+  };
+  const flushLate = () => {
+    try {
+      flush();
+    } catch {
+      // A full disk shows again at the next growth, to somebody who can be told.
+    }
+  };
+  return {
+    flush,
+    stop,
+    handle: () => known,
+    keepHandle(handle: string) {
+      known = handle;
+      const wait = writtenAt + HANDLE_MS - performance.now();
+      if (wait <= 0) flush();
+      else late ??= setTimeout(flushLate, wait).unref();
+    },
+  };
+}
