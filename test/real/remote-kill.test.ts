@@ -7,7 +7,7 @@ import { memoryDirectory, withScratch } from '../torture/scratch.ts';
 const MIB = 1024 * 1024;
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 /** A sample of what `npm run torture` does at length. */
-const SAMPLE = { size: 40 * MIB, rate: 48 * MIB, kills: 6, parallel: 2, seed };
+const SAMPLE = { size: 32 * MIB, rate: 48 * MIB, kills: 6, parallel: 2, seed };
 const NAMES = Object.keys(SERVICES) as ServiceName[];
 const DIRECTIONS: readonly Direction[] = ['up', 'down'];
 
