@@ -16,10 +16,11 @@ const NODE_PATH = join(DIST, 'node-path');
 const SOURCES = ['src', 'protocols', 'build.mjs', 'package.json', 'tsconfig.json'];
 /** Milliseconds after which no run of an earlier build goes on loading its parts. */
 const LATE = 10 * 60 * 1000;
-const COMMANDS = ['bridle', 'pegasus-s3', 'pegasus-transfer'];
+const COMMANDS = ['bridle', 'pegasus-integrity', 'pegasus-s3', 'pegasus-transfer'];
 const ENTRY_POINTS = [
   ...COMMANDS.map((command) => `src/commands/${command}-main.ts`),
   'src/index.ts',
+  'src/integrity/digest-worker.ts',
   'src/integrity/hash-worker.ts',
   'src/local/store-worker.ts',
 ];

@@ -4,7 +4,17 @@ import type { Location } from './location.ts';
 
 export type * from './context.ts';
 
-export type Algorithm = 'sha256' | 'sha512' | 'sha1' | 'md5' | 'crc32' | 'crc32c' | 'crc64nvme' | 'adler32';
+export type Algorithm =
+  | 'sha256'
+  | 'sha512'
+  | 'blake3'
+  | 'sha1'
+  | 'md5'
+  | 'xxh3'
+  | 'crc32'
+  | 'crc32c'
+  | 'crc64nvme'
+  | 'adler32';
 
 export interface Digest {
   readonly algorithm: Algorithm;

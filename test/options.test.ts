@@ -82,7 +82,7 @@ describe('values', () => {
     ],
     [
       ['--checksum', 'sha3'],
-      '--checksum: expected names of sha256, sha512, sha1, md5, crc32, crc32c, crc64nvme, adler32, got `sha3`',
+      '--checksum: expected names of sha256, sha512, blake3, sha1, md5, xxh3, crc32, crc32c, crc64nvme, adler32, got `sha3`',
     ],
     [['--report', ''], '--report: expected a name, got ``'],
     [['--quiet=yes'], '--quiet: expected no value, got `yes`'],

@@ -65,6 +65,32 @@ input as SRC and standard output as DST.`,
     options: 'RM_OPTIONS',
     load: async () => (await import('./rm.ts')).rm,
   },
+  checksum: {
+    usage: 'bridle checksum [OPTION]... PLACE...',
+    summary: 'make digests of files, directories and URLs',
+    more: `Everything below a directory is taken. \`-\` stands for standard input. What is
+written can be checked by \`bridle verify\`, and as sums or bsd by sha256sum -c.`,
+    options: 'CHECKSUM_OPTIONS',
+    load: async () => (await import('./checksum.ts')).checksum,
+  },
+  verify: {
+    usage: 'bridle verify [OPTION]... MANIFEST... | ALG:HEX... PLACE...',
+    summary: 'compare files with what they must be',
+    more: `MANIFEST is a file or URL that lists digests, in any format of --format. After
+ALG:HEX, such as sha256:9f86…, comes the file that must have this digest. Exit
+status 0 only when everything asked for was proven.`,
+    options: 'VERIFY_OPTIONS',
+    load: async () => (await import('./verify.ts')).verify,
+  },
+  repair: {
+    usage: 'bridle repair [OPTION]... SRC DST',
+    summary: 'fetch the damaged blocks of a local file, and only those',
+    more: `DST is a local file that should hold what SRC does. With --blocks its blocks are
+compared with the digests there, and only the damaged ones are read of SRC;
+without it all of SRC is. DST is replaced as a whole once it is right.`,
+    options: 'REPAIR_OPTIONS',
+    load: async () => (await import('./repair.ts')).repair,
+  },
   clean: {
     usage: 'bridle clean [OPTION]... PLACE...',
     summary: 'find and remove what broken off transfers left behind',

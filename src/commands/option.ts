@@ -1,4 +1,4 @@
-import { isAlgorithm } from '../integrity/expected.ts';
+import { DIGEST_DIGITS, isAlgorithm } from '../integrity/expected.ts';
 import type { Algorithm } from '../protocol.ts';
 
 /** One option: declared once, for the parser, the environment, the help, the README and the completions. */
@@ -165,13 +165,15 @@ export function texts(common: Common & { readonly value: string }): Option<reado
 }
 
 /** Names of digests, separated by commas. */
-export function algorithms(common: Common): Option<readonly Algorithm[]> {
+export function algorithms(
+  common: Common & { readonly initial?: readonly Algorithm[] },
+): Option<readonly Algorithm[]> {
   return {
     group: 'common',
     value: 'ALG,…',
     ...common,
-    expects: 'names of sha256, sha512, sha1, md5, crc32, crc32c, crc64nvme, adler32',
-    initial: [],
+    expects: `names of ${Object.keys(DIGEST_DIGITS).join(', ')}`,
+    initial: common.initial ?? [],
     parse(given) {
       const names = given.split(',').map((name) => name.trim().toLowerCase().replaceAll('-', ''));
       return names.every(isAlgorithm) ? [...new Set(names)] : undefined;

@@ -1,147 +1,6 @@
 import { DEFAULTS } from '../defaults.ts';
-import { age, algorithms, bytes, choice, flag, seconds, text, texts, whole } from './option.ts';
-
-const MIB = 1024 * 1024;
-
-/** What everything that talks to a service takes. */
-const SERVICE = {
-  debug: flag({ name: 'debug', letter: 'd', help: 'tell more, with stack traces' }),
-  ca: texts({
-    name: 'ca',
-    value: 'FILE',
-    env: 'BRIDLE_CA',
-    group: 'rare',
-    help: 'trust these certificates, too (repeatable)',
-  }),
-  connectTimeout: seconds({
-    name: 'connect-timeout',
-    env: 'BRIDLE_CONNECT_TIMEOUT',
-    initial: 10,
-    shown: '10s',
-    help: 'wait for a connection',
-  }),
-  firstByteTimeout: seconds({
-    name: 'first-byte-timeout',
-    env: 'BRIDLE_FIRST_BYTE_TIMEOUT',
-    initial: 300,
-    shown: '5m',
-    help: 'wait for an answer to begin',
-  }),
-  stallTimeout: seconds({
-    name: 'stall-timeout',
-    env: 'BRIDLE_STALL_TIMEOUT',
-    initial: 60,
-    shown: '60s',
-    help: 'wait for the next byte',
-  }),
-  sshHostKey: choice({
-    name: 'ssh-host-key',
-    value: 'POLICY',
-    env: 'BRIDLE_SSH_HOST_KEY',
-    words: ['verify', 'accept-new', 'off'],
-    shown: 'verify',
-    group: 'rare',
-    help: 'verify, accept-new or off',
-  }),
-};
-
-const ITEM_TIMEOUT = seconds({
-  name: 'item-timeout',
-  env: 'BRIDLE_ITEM_TIMEOUT',
-  initial: DEFAULTS.itemSeconds,
-  shown: '6h',
-  help: 'time for one attempt at one file',
-});
-
-/** What a run of transfers takes. */
-const RUN = {
-  threads: whole({
-    name: 'threads',
-    letter: 'n',
-    env: 'BRIDLE_THREADS',
-    min: 1,
-    max: 1024,
-    initial: DEFAULTS.threads,
-    help: 'transfers at a time',
-  }),
-  attempts: whole({
-    name: 'attempts',
-    letter: 'm',
-    aliases: ['max-attempts'],
-    env: 'BRIDLE_ATTEMPTS',
-    min: 1,
-    max: 1000,
-    initial: DEFAULTS.attempts,
-    help: 'attempts at each file',
-  }),
-  checksum: algorithms({
-    name: 'checksum',
-    env: 'BRIDLE_CHECKSUM',
-    help: 'take these digests of every file',
-  }),
-  verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
-  update: flag({ name: 'update', letter: 'u', help: 'leave identical destinations alone' }),
-  preserve: flag({ name: 'preserve', letter: 'p', help: 'keep permissions and modification times' }),
-  symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
-  dryRun: flag({ name: 'dry-run', help: 'only print what would be done, and why' }),
-  report: text({ name: 'report', value: 'FILE', help: 'write a JSON report of every file' }),
-  quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress, and no summary unless one fails' }),
-  perHost: whole({
-    name: 'per-host',
-    env: 'BRIDLE_PER_HOST',
-    min: 1,
-    max: 1024,
-    initial: undefined,
-    shown: 'as --threads',
-    group: 'rare',
-    help: 'transfers at a time with a host',
-  }),
-  bandwidth: bytes({
-    name: 'bwlimit',
-    value: 'RATE',
-    env: 'BRIDLE_BWLIMIT',
-    min: 1024,
-    initial: undefined,
-    group: 'rare',
-    what: 'bytes a second from 1K to 1024G, such as `10M`',
-    help: 'bytes a second for the whole run (10M)',
-  }),
-  memory: bytes({
-    name: 'memory',
-    value: 'SIZE',
-    env: 'BRIDLE_MEMORY',
-    min: 4 * MIB,
-    initial: DEFAULTS.memory,
-    shown: '64M',
-    group: 'rare',
-    what: 'a size of at least 4M, such as `64M`',
-    help: 'memory for bytes under way',
-  }),
-  retryNotFound: seconds({
-    name: 'retry-not-found',
-    env: 'BRIDLE_RETRY_NOT_FOUND',
-    min: 0,
-    initial: DEFAULTS.retryNotFoundSeconds,
-    shown: '0',
-    help: 'look again for absent sources',
-  }),
-  state: text({
-    name: 'state',
-    value: 'DIR',
-    env: 'BRIDLE_STATE',
-    group: 'rare',
-    shown: '~/.local/state',
-    help: 'notes of unfinished uploads',
-  }),
-  events: text({
-    name: 'events',
-    value: 'FILE',
-    group: 'rare',
-    help: 'write every event as JSON (- for stdout)',
-  }),
-  itemTimeout: ITEM_TIMEOUT,
-  ...SERVICE,
-};
+import { age, algorithms, flag, text, texts, whole } from './option.ts';
+import { FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
 /** `bridle transfer`. */
 export const TRANSFER_OPTIONS = {
@@ -173,6 +32,46 @@ export const LS_OPTIONS = {
 /** `bridle stat`. */
 export const STAT_OPTIONS = {
   json: flag({ name: 'json', help: 'one JSON object a line' }),
+  ...SERVICE,
+};
+
+/** `bridle checksum`. */
+export const CHECKSUM_OPTIONS = {
+  algorithm: algorithms({
+    name: 'algorithm',
+    letter: 'a',
+    initial: ['sha256'],
+    shown: 'sha256',
+    help: 'digests to take, all in one pass',
+  }),
+  format: { ...FORMAT, shown: 'sums' },
+  blocks: flag({ name: 'blocks', help: 'digests of 8 MiB blocks, too, for repair' }),
+  output: text({ name: 'output', letter: 'o', value: 'FILE', help: 'write them here, once all are made' }),
+  root: text({ name: 'root', value: 'DIR', help: 'write names relative to this directory' }),
+  filesFrom: text({ name: 'files-from', value: 'FILE', help: 'more names, a line each (- for stdin)' }),
+  null: flag({ name: 'null', letter: '0', help: 'names end in NUL, not in a newline' }),
+  threads: RUN.threads,
+  ...SERVICE,
+};
+
+/** `bridle verify`. */
+export const VERIFY_OPTIONS = {
+  format: { ...FORMAT, shown: 'as its name tells' },
+  root: text({ name: 'root', value: 'PLACE', help: 'directory or URL that names are relative to' }),
+  extra: flag({ name: 'extra', help: 'files that no manifest names are wrong, too' }),
+  read: flag({ name: 'read', help: 'read every byte, whatever a service says' }),
+  verbose: flag({ name: 'verbose', letter: 'v', help: 'name what is proven, too' }),
+  quiet: flag({ name: 'quiet', letter: 'q', help: 'no summary' }),
+  json: flag({ name: 'json', help: 'one JSON object a line' }),
+  threads: RUN.threads,
+  ...SERVICE,
+};
+
+/** `bridle repair`. */
+export const REPAIR_OPTIONS = {
+  blocks: text({ name: 'blocks', value: 'FILE', help: 'what `checksum --blocks` wrote of SRC' }),
+  dryRun: flag({ name: 'dry-run', help: 'only tell where the damage is' }),
+  json: flag({ name: 'json', help: 'tell it as JSON' }),
   ...SERVICE,
 };
 

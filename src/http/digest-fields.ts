@@ -11,8 +11,10 @@ export const WANT_DIGEST = {
 const BYTES: Readonly<Record<Algorithm, number>> = {
   sha256: 32,
   sha512: 64,
+  blake3: 32,
   sha1: 20,
   md5: 16,
+  xxh3: 8,
   crc32: 4,
   crc32c: 4,
   crc64nvme: 8,

@@ -7,8 +7,10 @@ import { giveBack } from '../slabs.ts';
 export const ALGORITHMS: readonly Algorithm[] = [
   'sha512',
   'sha256',
+  'blake3',
   'sha1',
   'md5',
+  'xxh3',
   'crc64nvme',
   'crc32c',
   'crc32',
@@ -27,8 +29,7 @@ export interface Running {
 /** A running digest. Node's own code where it has the algorithm: it uses the processor's instructions (sha256 1,600 MB/s, hash-wasm 165). */
 export function startDigest(algorithm: Algorithm): Running | Promise<Running> {
   if (algorithm === 'crc32') return runningCrc32();
-  if (algorithm === 'crc32c' || algorithm === 'adler32' || algorithm === 'crc64nvme')
-    return runningWasm(algorithm);
+  if (isWasm(algorithm)) return runningWasm(algorithm);
   return runningHash(createHash(algorithm));
 }
 
@@ -55,15 +56,25 @@ function runningCrc32(): Running {
 const CRC32C_POLYNOMIAL = 0x82f63b78;
 const CRC64NVME_POLYNOMIAL = '9a6c9329ac4bc9b5';
 
-async function runningWasm(algorithm: 'crc32c' | 'adler32' | 'crc64nvme'): Promise<Running> {
+/** What node has no code of its own for. */
+const WASM = {
+  blake3: (wasm: HashWasm) => wasm.createBLAKE3(),
+  // XXH3_64bits with seed 0.
+  xxh3: (wasm: HashWasm) => wasm.createXXHash3(),
+  crc32c: (wasm: HashWasm) => wasm.createCRC32(CRC32C_POLYNOMIAL),
+  crc64nvme: (wasm: HashWasm) => wasm.createCRC64(CRC64NVME_POLYNOMIAL),
+  adler32: (wasm: HashWasm) => wasm.createAdler32(),
+};
+
+type HashWasm = typeof import('hash-wasm');
+
+function isWasm(algorithm: Algorithm): algorithm is keyof typeof WASM {
+  return Object.hasOwn(WASM, algorithm);
+}
+
+async function runningWasm(algorithm: keyof typeof WASM): Promise<Running> {
   const { default: wasm } = await import('hash-wasm');
-  const make = () =>
-    algorithm === 'crc32c'
-      ? wasm.createCRC32(CRC32C_POLYNOMIAL)
-      : algorithm === 'adler32'
-        ? wasm.createAdler32()
-        : wasm.createCRC64(CRC64NVME_POLYNOMIAL);
-  const [state, spare] = [await make(), await make()];
+  const [state, spare] = [await WASM[algorithm](wasm), await WASM[algorithm](wasm)];
   state.init();
   return {
     update: (chunk) => void state.update(chunk),

@@ -5,8 +5,10 @@ import type { Algorithm, Digest } from '../protocol.ts';
 export const DIGEST_DIGITS: Readonly<Record<Algorithm, number>> = {
   sha256: 64,
   sha512: 128,
+  blake3: 64,
   sha1: 40,
   md5: 32,
+  xxh3: 16,
   crc32: 8,
   crc32c: 8,
   crc64nvme: 16,

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { TransferError } from '../errors.ts';
 import type { Algorithm } from '../protocol.ts';
 import { hold, holdShared, letGo, SLAB_BYTES } from '../slabs.ts';
+import { splitByCost } from './digest-cost.ts';
 import { type Running, startDigest } from './digests.ts';
 import type { HashAnswer, HashOrder } from './hash-worker.ts';
 import type { PrefixDigest } from './prefix.ts';
@@ -23,6 +24,8 @@ export interface Hasher {
 
 /** From here on a worker thread overlaps hashing with the rest: on one thread it halves a stream. */
 const WORKER_BYTES = 4 * 1024 * 1024;
+/** Threads that share the digests of one stream. */
+const SPREAD = 2;
 /** Chunks of at most 1 MiB that may wait for the workers, in all: a kill costs them, and more of them gain no speed. */
 const MOST_WAITING = 4;
 
@@ -32,6 +35,31 @@ export function createHasher(
   size: number | undefined,
 ): Hasher | Promise<Hasher> {
   return size !== undefined && size < WORKER_BYTES ? inlineHasher(algorithms) : workerHasher(algorithms);
+}
+
+/** The same for a stream that is read for its digests alone: costly ones are shared among threads. */
+export async function createSpreadHasher(
+  algorithms: readonly Algorithm[],
+  size: number | undefined,
+): Promise<Hasher> {
+  const groups = splitByCost(algorithms, SPREAD);
+  if (groups.length === 1 || (size !== undefined && size < WORKER_BYTES))
+    return createHasher(algorithms, size);
+  const parts = groups.map((group) => workerHasher(group, groups.length));
+  return {
+    async update(chunk) {
+      for (const part of parts) await part.update(chunk);
+    },
+    prefix: () => Promise.reject(new TransferError('unexpected', 'hash: no prefix of a spread digest')),
+    resumeFrom: async () => 0,
+    async digests() {
+      const all = await Promise.all(parts.map((part) => part.digests()));
+      return new Map(all.flatMap((digests) => [...digests]));
+    },
+    close() {
+      for (const part of parts) part.close();
+    },
+  };
 }
 
 /** Hashes nothing. */
@@ -115,8 +143,8 @@ let waitingChunks = 0;
 let lastId = 0;
 let lastTicket = 0;
 
-function workerHasher(algorithms: readonly Algorithm[]): Hasher {
-  const thread = leastBusyThread();
+function workerHasher(algorithms: readonly Algorithm[], threadsAtLeast = 1): Hasher {
+  const thread = leastBusyThread(threadsAtLeast);
   const id = ++lastId;
   thread.hashers += 1;
   post(thread, { id, do: 'open', algorithms });
@@ -137,8 +165,8 @@ function workerHasher(algorithms: readonly Algorithm[]): Hasher {
   };
 }
 
-function leastBusyThread(): Thread {
-  const most = Math.min(4, Math.max(1, availableParallelism() - 1));
+function leastBusyThread(atLeast: number): Thread {
+  const most = Math.min(4, Math.max(atLeast, availableParallelism() - 1));
   const idle = threads.find((thread) => thread.hashers === 0);
   const chosen =
     idle ??

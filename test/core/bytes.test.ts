@@ -191,6 +191,17 @@ describe('hashing', () => {
     ['sha1', 'f7c3bc1d808e04732adf679965ccc34ca7ae3441'],
   ];
 
+  // The published vectors of BLAKE3 and XXH3 (64 bits, seed 0).
+  test.each([
+    ['blake3', '', 'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262'],
+    ['blake3', 'abc', '6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85'],
+    ['xxh3', '', '2d06800538d394c2'],
+  ] as const)('%s of `%s` is what its authors say', async (algorithm, text, value) => {
+    const running = await startDigest(algorithm);
+    running.update(Buffer.from(text));
+    expect(running.end()).toBe(value);
+  });
+
   test.each(KNOWN)('%s of `123456789` is what the standards say', async (algorithm, value) => {
     const running = await startDigest(algorithm);
     running.update(Buffer.from('12345'));

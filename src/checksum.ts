@@ -1,0 +1,113 @@
+import { mapAhead, runsOf } from './ahead.ts';
+import type { Clock } from './clock.ts';
+import { readThrough } from './digesting.ts';
+import type { Endpoints } from './endpoints.ts';
+import { type TransferError, toTransferError } from './errors.ts';
+import type { BlockDigests } from './integrity/block-digests.ts';
+import type { FileIdentity } from './integrity/digest-file.ts';
+import { digestFiles } from './integrity/digest-pool.ts';
+import { retryUnit } from './layers.ts';
+import { formatLocation } from './location.ts';
+import { isLocal } from './plan.ts';
+import type { Algorithm, Digest } from './protocol.ts';
+import type { Place } from './request.ts';
+
+/** A file to digest. */
+export interface ChecksumTask {
+  readonly place: Place;
+  readonly algorithms: readonly Algorithm[];
+  /** The digests of its blocks, too. */
+  readonly blocks?: boolean;
+  /** For whoever takes the result; nothing here reads it. */
+  readonly name: string;
+}
+
+export interface Checksummed<T extends ChecksumTask = ChecksumTask> {
+  readonly task: T;
+  readonly result: ChecksumResult | TransferError;
+}
+
+export interface ChecksumResult {
+  /** In the order asked for. */
+  readonly digests: readonly Digest[];
+  readonly blocks?: BlockDigests;
+  readonly size: number;
+  /** What a local file was known by while it was read. */
+  readonly identity?: FileIdentity;
+  readonly seconds: number;
+}
+
+/** The path that an endpoint is asked for. */
+export function pathOf({ location: { path, query } }: Place): string {
+  return query === undefined ? path : `${path}?${query}`;
+}
+
+export interface ChecksumTools {
+  readonly open: Endpoints['open'];
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** Files of services that are read at a time. */
+  readonly threads: number;
+  /** Past caches and proxies. */
+  readonly fresh?: boolean;
+}
+
+/**
+ * Digests of files of any protocol, in the order of `tasks`. Local ones are read and hashed by threads of their own,
+ * others streamed. A file that cannot be digested is told as its error and stops no other.
+ */
+export async function* checksumFiles<T extends ChecksumTask>(
+  tasks: Iterable<T> | AsyncIterable<T>,
+  tools: ChecksumTools,
+): AsyncGenerator<Checksummed<T>> {
+  for await (const run of runsOf(tasks, (task) => isLocal(task.place.location))) {
+    yield* run.kind ? digestLocal(run.items, tools.signal) : digestRemote(run.items, tools);
+  }
+}
+
+async function* digestLocal<T extends ChecksumTask>(
+  tasks: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<Checksummed<T>> {
+  const underWay: T[] = [];
+  async function* jobs() {
+    for await (const task of tasks) {
+      underWay.push(task);
+      const { algorithms, blocks = false } = task;
+      yield { path: task.place.location.path, algorithms, blocks };
+    }
+  }
+  for await (const { result } of digestFiles(jobs(), { signal })) {
+    const task = underWay.shift() as T;
+    yield { task, result: result instanceof Error ? result : { ...result, size: result.identity.size } };
+  }
+}
+
+function digestRemote<T extends ChecksumTask>(
+  tasks: AsyncIterable<T>,
+  tools: ChecksumTools,
+): AsyncGenerator<Checksummed<T>> {
+  const { signal, threads, fresh } = tools;
+  const retry = retryUnit(tools.clock, tools.random, signal);
+  return mapAhead(tasks, threads, async (task) => {
+    const name = formatLocation(task.place.location);
+    const began = performance.now();
+    try {
+      const endpoint = await tools.open(task.place);
+      const read = await readThrough(endpoint, pathOf(task.place), {
+        algorithms: task.algorithms,
+        blocks: task.blocks ?? false,
+        name,
+        signal,
+        retry,
+        ...(fresh === undefined ? {} : { fresh }),
+      });
+      const seconds = (performance.now() - began) / 1000;
+      const { digests, blocks, bytes: size } = read;
+      return { task, result: { digests, ...(blocks ? { blocks } : {}), size, seconds } };
+    } catch (error) {
+      return { task, result: toTransferError(error, `read \`${name}\``) };
+    }
+  });
+}

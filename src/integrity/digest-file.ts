@@ -1,0 +1,173 @@
+import { hash as hashOnce } from 'node:crypto';
+import fs from 'node:fs';
+import { TransferError, toTransferError } from '../errors.ts';
+import type { Algorithm, Digest } from '../protocol.ts';
+import { type BlockDigests, startBlocks } from './block-digests.ts';
+import { type Running, startDigest } from './digests.ts';
+
+/** Bytes of one read: it stays in the processor's own cache between reading and hashing. */
+const READ_BYTES = 256 * 1024;
+/** Small enough to be read and hashed before anybody would ask whether to stop. */
+const GLANCE_BYTES = 64 * 1024 * 1024;
+
+let buffer: Buffer | undefined;
+
+/** What a file is known by: a change to the content changes at least one of these. */
+export interface FileIdentity {
+  readonly device: string;
+  readonly inode: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Nanoseconds since 1970, as decimal digits. */
+  readonly modified: string;
+  readonly statusChanged: string;
+}
+
+/** What to take of a file, in one pass. */
+export interface DigestJob {
+  readonly path: string;
+  readonly algorithms: readonly Algorithm[];
+  /** The digests of its blocks, too. */
+  readonly blocks?: boolean;
+}
+
+export interface FileDigests {
+  readonly digests: readonly Digest[];
+  readonly blocks?: BlockDigests;
+  readonly identity: FileIdentity;
+  /** Time that reading and hashing took. */
+  readonly seconds: number;
+}
+
+/**
+ * Digests of a regular file, links followed, in one pass and on this thread. Rejects with `invalid-request` for
+ * anything that is no regular file (a FIFO or device is not opened), with `changed` when the file is not the same
+ * after the last byte as before the first.
+ */
+export async function digestFile(job: DigestJob, signal?: AbortSignal): Promise<FileDigests> {
+  const { path } = job;
+  const doing = `read \`${path}\``;
+  let fd: number | undefined;
+  try {
+    requireFile(fs.statSync(path), doing);
+    // O_NONBLOCK: should a FIFO have taken the name since, opening it must not wait for a writer.
+    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY);
+    const began = performance.now();
+    const before = fs.fstatSync(fd, { bigint: true });
+    requireFile(before, doing);
+    const file: OpenFile = { fd, size: Number(before.size), doing };
+    const made = digestWhole(file, job) ?? (await digestThrough(file, job, signal));
+    if (!isUnchanged(before, fs.fstatSync(fd, { bigint: true }))) throw changed(doing);
+    return { ...made, identity: identityOf(before), seconds: (performance.now() - began) / 1000 };
+  } catch (error) {
+    throw toTransferError(error, doing);
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+type Made = Pick<FileDigests, 'digests' | 'blocks'>;
+
+interface OpenFile {
+  readonly fd: number;
+  /** Bytes, as the file said when it was opened. */
+  readonly size: number;
+  readonly doing: string;
+}
+
+/** A file that fits the buffer, by one call of node's own: making a running digest costs more than a small file. */
+function digestWhole({ fd, size, doing }: OpenFile, { algorithms, blocks }: DigestJob): Made | undefined {
+  const [algorithm] = algorithms;
+  if (size === 0 || size >= READ_BYTES || algorithms.length !== 1 || blocks) return undefined;
+  if (algorithm !== 'sha256' && algorithm !== 'md5' && algorithm !== 'sha1' && algorithm !== 'sha512')
+    return undefined;
+  buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+  let at = 0;
+  for (let got = 1; at < size && got > 0; at += got) got = fs.readSync(fd, buffer, at, READ_BYTES - at, null);
+  if (at !== size) throw changed(doing);
+  return { digests: [{ algorithm, value: hashOnce(algorithm, buffer.subarray(0, size), 'hex') }] };
+}
+
+async function digestThrough(
+  file: OpenFile,
+  { algorithms, blocks }: DigestJob,
+  signal: AbortSignal | undefined,
+): Promise<Made> {
+  const running: Running[] = [];
+  for (const algorithm of algorithms) {
+    const started = startDigest(algorithm);
+    running.push(started instanceof Promise ? await started : started);
+  }
+  const inBlocks = blocks ? startBlocks() : undefined;
+  const bytes = await readThrough(file, inBlocks ? [...running, inBlocks] : running, signal);
+  // Files that the system makes up (/proc) have size 0 and content.
+  if (bytes !== file.size && file.size > 0) throw changed(file.doing);
+  return {
+    digests: algorithms.map((algorithm, at) => ({ algorithm, value: running[at]?.end() ?? '' })),
+    ...(inBlocks ? { blocks: inBlocks.end() } : {}),
+  };
+}
+
+async function readThrough(
+  { fd, doing }: OpenFile,
+  running: readonly Pick<Running, 'update'>[],
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const into = buffer ?? Buffer.allocUnsafeSlow(READ_BYTES);
+  buffer = into;
+  let at = 0;
+  for (let glance = GLANCE_BYTES; ; ) {
+    const got = fs.readSync(fd, into, 0, READ_BYTES, null);
+    if (got === 0) return at;
+    const chunk = got === READ_BYTES ? into : into.subarray(0, got);
+    for (const one of running) one.update(chunk);
+    at += got;
+    if (at < glance) continue;
+    glance = at + GLANCE_BYTES;
+    // A signal reaches this thread between two turns only.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted) throw new TransferError('canceled', `${doing}: canceled`);
+  }
+}
+
+function isUnchanged(before: fs.BigIntStats, after: fs.BigIntStats): boolean {
+  return before.size === after.size && before.mtimeNs === after.mtimeNs && before.ctimeNs === after.ctimeNs;
+}
+
+/** The identity of what `stat` was taken of. */
+export function identityOf(stat: fs.BigIntStats): FileIdentity {
+  return {
+    device: String(stat.dev),
+    inode: String(stat.ino),
+    size: Number(stat.size),
+    modified: String(stat.mtimeNs),
+    statusChanged: String(stat.ctimeNs),
+  };
+}
+
+/** True when nothing about the file says that its content may have changed. */
+export function isSame(one: FileIdentity, other: FileIdentity): boolean {
+  return (
+    one.device === other.device &&
+    one.inode === other.inode &&
+    one.size === other.size &&
+    one.modified === other.modified &&
+    one.statusChanged === other.statusChanged
+  );
+}
+
+export function changed(doing: string): TransferError {
+  return new TransferError('changed', `${doing}: the file changed while it was read`);
+}
+
+function requireFile(stat: fs.StatsBase<number> | fs.StatsBase<bigint>, doing: string): void {
+  if (stat.isFile()) return;
+  const what = stat.isDirectory()
+    ? 'a directory'
+    : stat.isFIFO()
+      ? 'a FIFO'
+      : stat.isSocket()
+        ? 'a socket'
+        : 'a device';
+  throw new TransferError('invalid-request', `${doing}: expected a regular file, got ${what}`);
+}

@@ -1,0 +1,228 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, TransferError } from '../errors.ts';
+import { splitByCost } from './digest-cost.ts';
+import { changed, type DigestJob, digestFile, type FileDigests, isSame } from './digest-file.ts';
+import type { DigestAnswer, DigestBatch, DigestFailure } from './digest-worker.ts';
+
+/** A file that was digested, or why it was not. */
+export interface DigestedFile {
+  readonly path: string;
+  readonly result: FileDigests | TransferError;
+}
+
+/** Paths to a batch: enough that messages cost little, few enough that results come as they are made. */
+const BATCH = 256;
+/** Batches under way: one that is worked on, one that is there when it is done. */
+const AHEAD = 2;
+/** Up to so many files with so many bytes are digested here: threads take 30 ms to start. */
+const FEW = { files: 64, bytes: 8 * 1024 * 1024 };
+
+export interface DigestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Threads that read and hash, as many as there are processors without it. */
+  readonly threads?: number;
+}
+
+/**
+ * Digests of local files, in the order of `jobs`, many at a time over threads. A file that cannot be digested is told
+ * as its error and stops no other. Leaving the iteration early ends the threads.
+ */
+export async function* digestFiles(
+  jobs: Iterable<DigestJob> | AsyncIterable<DigestJob>,
+  options: DigestOptions = {},
+): AsyncGenerator<DigestedFile> {
+  const batches = batchesOf(jobs);
+  const first = await batches.next();
+  if (first.done) return;
+  const second = first.value.length < BATCH ? undefined : await batches.next();
+  if ((!second || second.done) && (await isLittle(first.value))) {
+    for (const job of first.value) yield { path: job.path, result: await digestHere(job, options) };
+    return;
+  }
+  yield* digestByThreads(first.value, second?.done === false ? second.value : undefined, batches, options);
+}
+
+async function* batchesOf(jobs: Iterable<DigestJob> | AsyncIterable<DigestJob>): AsyncGenerator<DigestJob[]> {
+  let batch: DigestJob[] = [];
+  for await (const job of jobs) {
+    batch.push(job);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function isLittle(jobs: readonly DigestJob[]): Promise<boolean> {
+  if (jobs.length > FEW.files) return false;
+  const { statSync } = await import('node:fs');
+  let bytes = 0;
+  for (const { path } of jobs) bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  // One file by one digest is no quicker on another thread.
+  return bytes <= FEW.bytes || (jobs.length === 1 && jobs[0]?.algorithms.length === 1 && !jobs[0].blocks);
+}
+
+async function digestHere(job: DigestJob, { signal }: DigestOptions): Promise<FileDigests | TransferError> {
+  try {
+    return await digestFile(job, signal);
+  } catch (error) {
+    if (error instanceof TransferError) return error;
+    throw error;
+  }
+}
+
+interface Underway {
+  readonly jobs: readonly DigestJob[];
+  /** Which of the parts are of which job: one each, unless the threads share the digests of a file. */
+  readonly parts: readonly (readonly number[])[];
+  readonly results: (FileDigests | DigestFailure | undefined)[];
+}
+
+async function* digestByThreads(
+  first: readonly DigestJob[],
+  second: readonly DigestJob[] | undefined,
+  rest: AsyncIterator<readonly DigestJob[]>,
+  options: DigestOptions,
+): AsyncGenerator<DigestedFile> {
+  const threads = options.threads ?? availableParallelism();
+  // Few files keep all threads busy only when each takes a part of the digests.
+  const isFew = second === undefined && first.length < threads;
+  const underway = new Map<number, Underway>();
+  const team = startTeam(isFew ? threads : Math.min(threads, first.length), ({ id, results }) => {
+    for (const [index, result] of results) {
+      const batch = underway.get(id);
+      if (batch) batch.results[index] = result;
+    }
+  });
+  let lastId = 0;
+  const send = (jobs: readonly DigestJob[]): number => {
+    lastId += 1;
+    const { tasks, parts } = tasksOf(jobs, isFew ? threads : 1);
+    underway.set(lastId, { jobs, parts, results: [] });
+    team.send({ id: lastId, jobs: tasks, taken: new Int32Array(new SharedArrayBuffer(4)) });
+    return lastId;
+  };
+  try {
+    const waiting = [send(first)];
+    if (second) waiting.push(send(second));
+    let hasMore = second !== undefined;
+    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
+      yield* inOrder(underway.get(id) as Underway, team.news, options.signal);
+      underway.delete(id);
+      while (hasMore && waiting.length < AHEAD) {
+        const next = await rest.next();
+        if (next.done) hasMore = false;
+        else waiting.push(send(next.value));
+      }
+    }
+  } finally {
+    await team.end();
+  }
+}
+
+function tasksOf(jobs: readonly DigestJob[], shares: number) {
+  const tasks: DigestJob[] = [];
+  const parts = jobs.map((job) => sharesOf(job, shares).map((share) => tasks.push(share) - 1));
+  return { tasks, parts };
+}
+
+function sharesOf(job: DigestJob, shares: number): readonly DigestJob[] {
+  const { path, algorithms, blocks } = job;
+  if (shares === 1) return [job];
+  // As dear as a sha256 of the whole: one share of its own.
+  const alone: DigestJob[] = blocks ? [{ path, algorithms: [], blocks }] : [];
+  return [...splitByCost(algorithms, shares).map((some) => ({ path, algorithms: some })), ...alone];
+}
+
+async function* inOrder(
+  { jobs, parts, results }: Underway,
+  news: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DigestedFile> {
+  for (const [at, job] of jobs.entries()) {
+    const own = parts[at] ?? [];
+    while (!own.every((index) => results[index])) {
+      await news();
+      if (signal?.aborted) throw new TransferError('canceled', `read \`${job.path}\`: canceled`);
+    }
+    yield {
+      path: job.path,
+      result: joined(
+        job,
+        own.flatMap((index) => results[index] ?? []),
+      ),
+    };
+  }
+}
+
+/** The digests of all parts, in the order asked for. Each part read the file by itself: it must have been the same. */
+function joined(
+  { path, algorithms }: DigestJob,
+  parts: readonly (FileDigests | DigestFailure)[],
+): FileDigests | TransferError {
+  const failure = parts.find((part): part is DigestFailure => 'code' in part);
+  if (failure) return new TransferError(failure.code as ErrorCode, failure.message);
+  const [first, ...others] = parts as FileDigests[];
+  if (!first) return new TransferError('unexpected', `read \`${path}\`: no thread took it`);
+  if (others.length === 0) return first;
+  if (!others.every((other) => isSame(first.identity, other.identity))) return changed(`read \`${path}\``);
+  const all = parts.flatMap((part) => ('digests' in part ? part.digests : []));
+  const blocks = (parts as FileDigests[]).find((part) => part.blocks)?.blocks;
+  return {
+    ...(blocks ? { blocks } : {}),
+    identity: first.identity,
+    digests: algorithms.flatMap((algorithm) => all.find((digest) => digest.algorithm === algorithm) ?? []),
+    seconds: Math.max(first.seconds, ...others.map(({ seconds }) => seconds)),
+  };
+}
+
+interface Team {
+  send(batch: DigestBatch): void;
+  /** Resolves when an answer has come in since it was last asked; rejects when a thread is gone. */
+  news(): Promise<void>;
+  end(): Promise<void>;
+}
+
+function startTeam(count: number, onAnswer: (answer: DigestAnswer) => void): Team {
+  let failure: TransferError | undefined;
+  let isNew = false;
+  let wake: (() => void) | undefined;
+  const tell = () => {
+    isNew = true;
+    wake?.();
+  };
+  const workers = Array.from({ length: count }, () => {
+    const worker = new Worker(workerUrl());
+    worker.on('message', (answer: DigestAnswer) => {
+      onAnswer(answer);
+      tell();
+    });
+    worker.on('error', (error) => {
+      const text = error instanceof Error ? error.message : String(error);
+      failure ??= new TransferError('unexpected', `hash: a thread ended: ${text}`, { cause: error });
+      tell();
+    });
+    return worker;
+  });
+  return {
+    send(batch) {
+      for (const worker of workers) worker.postMessage(batch);
+    },
+    async news() {
+      if (!isNew) await new Promise<void>((resolve) => (wake = resolve));
+      isNew = false;
+      wake = undefined;
+      if (failure) throw failure;
+    },
+    async end() {
+      await Promise.all(workers.map((worker) => worker.terminate()));
+    },
+  };
+}
+
+/** The worker beside this module once built; run from source (tests), the built one. */
+function workerUrl(): URL {
+  const own = import.meta.url;
+  return new URL(own.endsWith('.ts') ? '../../dist/digest-worker.js' : './digest-worker.js', own);
+}

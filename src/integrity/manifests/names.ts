@@ -1,0 +1,36 @@
+import { toUSVString } from 'node:util';
+
+const LONGEST_IN_MESSAGE = 80;
+
+/** What makes `name` the name of no file, completing `the name …`; undefined for a good one. */
+export function nameProblem(name: string): string | undefined {
+  if (name === '') return 'the name is empty';
+  if (name.includes('\0')) return `the name holds a NUL: ${quoted(name)}`;
+  if (toUSVString(name) !== name) return `the name is no valid Unicode: ${quoted(name)}`;
+  return undefined;
+}
+
+/**
+ * True when `name`, as a path relative to a directory, names something below that directory, links aside: it is
+ * relative, not empty, without `..`, without NUL, and not the directory itself.
+ */
+export function isBelowRoot(name: string): boolean {
+  if (name.startsWith('/') || name.includes('\0')) return false;
+  const parts = name.split('/').filter((part) => part !== '' && part !== '.');
+  return parts.length > 0 && !parts.includes('..');
+}
+
+/** Text of a manifest for a message: in backticks, of bounded length, and printable. */
+export function quoted(text: string): string {
+  const short = text.length > LONGEST_IN_MESSAGE ? `${text.slice(0, LONGEST_IN_MESSAGE)}…` : text;
+  return `\`${printable(short)}\``;
+}
+
+/** Without control characters, which could rewrite a terminal, and broken Unicode. */
+export function printable(text: string): string {
+  return toUSVString(text).replace(/[\x00-\x1f\x7f-\x9f]/g, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}

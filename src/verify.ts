@@ -1,0 +1,152 @@
+import { mapAhead, runsOf } from './ahead.ts';
+import { type ChecksumTools, checksumFiles, pathOf } from './checksum.ts';
+import { readThrough } from './digesting.ts';
+import { TransferError, toTransferError } from './errors.ts';
+import { ALGORITHMS } from './integrity/digests.ts';
+import { retryUnit } from './layers.ts';
+import { formatLocation } from './location.ts';
+import { isLocal } from './plan.ts';
+import type { Digest, Endpoint, RetryUnit } from './protocol.ts';
+import type { Place } from './request.ts';
+
+/** A file and what it must be. */
+export interface VerifyTask {
+  /** As the manifest has it. */
+  readonly name: string;
+  readonly place: Place;
+  /** All of them must hold. At least one. */
+  readonly digests: readonly Digest[];
+  /** Bytes that it must have. */
+  readonly size?: number | undefined;
+}
+
+export type Verdict = {
+  readonly name: string;
+} & (
+  | {
+      readonly status: 'proven';
+      /** Who computed the digest that was equal: we, over the bytes we read, or the service that stores them. */
+      readonly by: 'read' | 'service';
+      readonly digest: Digest;
+      readonly size?: number | undefined;
+    }
+  | {
+      readonly status: 'wrong' | 'missing' | 'unverifiable';
+      /** What was expected and what was found. */
+      readonly problem: string;
+    }
+);
+
+export interface VerifyTools extends ChecksumTools {
+  /** Read every byte, whatever the service says that it stores. */
+  readonly read: boolean;
+}
+
+/**
+ * Compares files of any protocol with what they must be, in the order of `tasks`. A service's own digest counts where
+ * it is of the strongest algorithm asked for; else the bytes are read. Nothing rejects but `canceled`.
+ */
+export async function* verifyFiles(
+  tasks: Iterable<VerifyTask> | AsyncIterable<VerifyTask>,
+  tools: VerifyTools,
+): AsyncGenerator<Verdict> {
+  const retry = retryUnit(tools.clock, tools.random, tools.signal);
+  for await (const run of runsOf(tasks, (task) => isLocal(task.place.location))) {
+    if (run.kind) yield* verifyLocal(run.items, tools);
+    else yield* mapAhead(run.items, tools.threads, (task) => verifyRemote(task, tools, retry));
+  }
+}
+
+async function* verifyLocal(tasks: AsyncIterable<VerifyTask>, tools: VerifyTools): AsyncGenerator<Verdict> {
+  async function* checksums() {
+    for await (const task of tasks) {
+      const algorithms = [...new Set(task.digests.map(({ algorithm }) => algorithm))];
+      yield { ...task, task, algorithms };
+    }
+  }
+  for await (const { task, result } of checksumFiles(checksums(), tools)) {
+    yield result instanceof TransferError
+      ? failed(task.task, result)
+      : judge(task.task, { by: 'read', ...result });
+  }
+}
+
+async function verifyRemote(task: VerifyTask, tools: VerifyTools, retry: RetryUnit): Promise<Verdict> {
+  try {
+    const endpoint = await tools.open(task.place);
+    const told = tools.read ? undefined : await askService(endpoint, task, tools, retry);
+    return told ? judge(task, { by: 'service', ...told }) : await readAll(endpoint, task, tools, retry);
+  } catch (error) {
+    return failed(task, toTransferError(error, `read \`${formatLocation(task.place.location)}\``));
+  }
+}
+
+/** What the service says of the whole file; undefined when that does not include the strongest digest asked for. */
+async function askService(
+  endpoint: Endpoint,
+  task: VerifyTask,
+  { signal }: VerifyTools,
+  retry: RetryUnit,
+): Promise<{ readonly digests: readonly Digest[]; readonly size?: number | undefined } | undefined> {
+  const path = pathOf(task.place);
+  const wanted = strongest(task.digests);
+  const isTold = (digests: readonly Digest[]) =>
+    digests.some(({ algorithm, partSize }) => algorithm === wanted.algorithm && partSize === undefined);
+  const { digests = [], size } = await retry(() => endpoint.stat(path, { signal }));
+  if (isTold(digests)) return { digests, size };
+  const asked = await endpoint.digest?.(path, [wanted.algorithm], { signal }).catch(() => []);
+  return asked && isTold(asked) ? { digests: asked, size } : undefined;
+}
+
+async function readAll(
+  endpoint: Endpoint,
+  task: VerifyTask,
+  { signal, fresh }: VerifyTools,
+  retry: RetryUnit,
+): Promise<Verdict> {
+  const { digests, bytes } = await readThrough(endpoint, pathOf(task.place), {
+    algorithms: [...new Set(task.digests.map(({ algorithm }) => algorithm))],
+    name: formatLocation(task.place.location),
+    signal,
+    retry,
+    ...(fresh === undefined ? {} : { fresh }),
+  });
+  return judge(task, { by: 'read', digests, size: bytes });
+}
+
+function strongest(digests: readonly Digest[]): Digest {
+  const found = ALGORITHMS.flatMap((algorithm) => digests.filter((one) => one.algorithm === algorithm))[0];
+  if (!found) throw new TransferError('invalid-request', 'verify: expected a digest, got none');
+  return found;
+}
+
+function judge(
+  { name, digests, size }: VerifyTask,
+  found: {
+    readonly by: 'read' | 'service';
+    readonly digests: readonly Digest[];
+    readonly size?: number | undefined;
+  },
+): Verdict {
+  if (size !== undefined && found.size !== undefined && size !== found.size) {
+    return { name, status: 'wrong', problem: `expected ${size} bytes, it has ${found.size}` };
+  }
+  for (const { algorithm, value } of digests) {
+    const own = found.digests.find(
+      (digest) => digest.algorithm === algorithm && digest.partSize === undefined,
+    );
+    if (own && own.value !== value) {
+      const who = found.by === 'service' ? 'the service stores' : 'it has';
+      return { name, status: 'wrong', problem: `expected ${algorithm} ${value}, ${who} ${own.value}` };
+    }
+  }
+  return { name, status: 'proven', by: found.by, digest: strongest(digests), size: found.size };
+}
+
+function failed({ name }: VerifyTask, error: TransferError): Verdict {
+  if (error.code === 'canceled') throw error;
+  if (error.code === 'not-found') return { name, status: 'missing', problem: error.message };
+  // The service's digest and its bytes differ: one of them is not what it should be.
+  const status = error.code === 'digest-mismatch' ? 'wrong' : 'unverifiable';
+  return { name, status, problem: error.message };
+}
