@@ -1,17 +1,17 @@
 import type { AttemptCall, AttemptResult, Ends } from './attempt.ts';
 import { TransferError } from './errors.ts';
 import { compareDigests } from './integrity/digests.ts';
+import { type Requirement, reaches } from './integrity/policy.ts';
 import { formatLocation } from './location.ts';
 import type { RouteKind, Verification } from './outcome.ts';
 import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
-
-const NOT_MOVED: Verification = { grade: 'size' };
 
 /** A destination that already is the source: nothing to move, and nothing to put at risk. */
 export async function sameFile(
   ends: Ends,
   call: AttemptCall,
   kind: RouteKind,
+  required: Requirement,
 ): Promise<AttemptResult | undefined> {
   if (!ends.from.isLocal || !ends.to.isLocal) return undefined;
   const { signal } = call;
@@ -19,10 +19,10 @@ export async function sameFile(
   if (there?.type !== 'file') return undefined;
   const here = await statOrAbsent(ends.from, ends.source.location.path, signal);
   if (!here || here.version === undefined || here.version !== there.version) return undefined;
-  const digests = await digestSourceOf(ends, call);
+  const digests = await digestSourceOf(ends, call, required);
   const note =
     kind === 'link' ? 'the link would point to itself' : 'source and destination are the same file';
-  return nothingMoved(here, digests, call.expected, note);
+  return nothingMoved(here, digests, call.expected, [note]);
 }
 
 async function statOrAbsent(
@@ -54,10 +54,18 @@ export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<A
     const ours = await digestOf(ends.to, ends.destination.location.path, wanted, signal);
     const theirs = known[0]?.value ?? (await digestOf(ends.from, ends.source.location.path, wanted, signal));
     if (ours === undefined || ours !== theirs) return undefined;
-    return nothingMoved(here, new Map([[wanted, ours]]), call.expected, 'identical already, by digest');
+    const result = nothingMoved(here, new Map([[wanted, ours]]), call.expected, [
+      'identical already, by digest',
+    ]);
+    if (call.expected.length > 0) return result;
+    const destination = { ...result.destination, by: ends.to.isLocal ? 'read-back' : 'service' };
+    const isTold = here.digests?.some((one) => one.algorithm === wanted && one.value === ours) === true;
+    return isTold
+      ? { ...result, source: { ...destination, by: 'sender' }, destination }
+      : { ...result, destination };
   }
   if (!sameTime(here, there)) return undefined;
-  return nothingMoved(here, new Map(), [], 'identical already, by size and modification time');
+  return nothingMoved(here, new Map(), [], ['identical already, by size and modification time']);
 }
 
 /** Services tell seconds. */
@@ -72,9 +80,14 @@ async function digestOf(endpoint: Endpoint, path: string, algorithm: Algorithm, 
 }
 
 /** Digests of a source whose bytes do not pass through us, when somebody asked for them. */
-export async function digestSourceOf(ends: Ends, call: AttemptCall): Promise<ReadonlyMap<Algorithm, string>> {
+export async function digestSourceOf(
+  ends: Ends,
+  call: AttemptCall,
+  required: Requirement,
+): Promise<ReadonlyMap<Algorithm, string>> {
   const wanted = new Set<Algorithm>(call.expected.map((digest) => digest.algorithm));
   if (call.step.generateChecksum) wanted.add('sha256');
+  if (wanted.size === 0 && reaches(required.destination, 'wire')) wanted.add('sha256');
   if (wanted.size === 0 || !ends.from.digest) return new Map();
   const found = await ends.from.digest(ends.source.location.path, [...wanted], { signal: call.signal });
   const digests = new Map(found.map((digest) => [digest.algorithm, digest.value]));
@@ -88,25 +101,29 @@ export async function digestSourceOf(ends: Ends, call: AttemptCall): Promise<Rea
   return digests;
 }
 
-/** The result of a pair whose bytes are where they belong. */
+/**
+ * The result of a pair whose bytes are where they belong: source and destination are the same bytes, `digests` of which
+ * were taken by reading them. Without `stat` nobody looked.
+ */
 export function nothingMoved(
-  stat: Stat,
+  stat: Stat | undefined,
   digests: ReadonlyMap<Algorithm, string>,
   expected: readonly Digest[],
-  note: string,
+  notes: readonly string[],
 ): AttemptResult {
   const [algorithm, value] = [...digests][0] ?? [];
-  const proven: Verification =
-    algorithm !== undefined && value !== undefined && expected.length > 0
-      ? { grade: 'end-to-end', algorithm, value, by: 'read-back' }
-      : NOT_MOVED;
+  const counted: Verification = { grade: stat ? 'size' : 'none' };
+  const read =
+    algorithm !== undefined && value !== undefined ? { algorithm, value, by: 'read-back' } : undefined;
+  const isExpected = read !== undefined && expected.length > 0;
   return {
     route: 'none',
-    bytes: stat.size ?? 0,
+    bytes: stat?.size ?? 0,
     resumedFrom: 0,
     digests,
-    source: proven,
-    destination: proven,
-    notes: [note],
+    source: isExpected ? { grade: 'end-to-end', ...read } : counted,
+    destination: read ? { grade: isExpected ? 'end-to-end' : 'server', ...read } : counted,
+    notes,
+    versions: { source: stat?.version },
   };
 }

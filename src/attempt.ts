@@ -1,13 +1,13 @@
-import { resolve } from 'node:path';
-import { digestSourceOf, identicalAlready, nothingMoved, sameFile } from './already.ts';
+import { identicalAlready, sameFile } from './already.ts';
 import type { Clock } from './clock.ts';
-import { TransferError } from './errors.ts';
+import { copy, isMet, link, met, move } from './in-place.ts';
+import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
 import { retryUnit } from './layers.ts';
 import { formatLocation, hostKey, LOCAL_SCHEMES } from './location.ts';
-import type { RouteKind, Verification } from './outcome.ts';
+import type { RouteKind, Verification, Versions } from './outcome.ts';
 import { partialKey } from './partial-key.ts';
 import type { Pair, TransferStep } from './plan.ts';
-import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
+import type { Algorithm, Digest, Endpoint } from './protocol.ts';
 import type { RemoteJournals } from './remote-journals.ts';
 import type { Place } from './request.ts';
 import { chooseRoute, type Route } from './route.ts';
@@ -29,6 +29,8 @@ export interface AttemptOptions {
   /** Digests to take of every file. */
   readonly checksums: readonly Algorithm[];
   readonly verifyWritten: boolean;
+  /** The least that both sides must be verified by; what falls short fails. */
+  readonly require?: Requirement;
   /** Keeps mode and modification time. */
   readonly preserve: boolean;
   /** Leaves destinations alone that are identical by version or digest. */
@@ -59,6 +61,7 @@ export interface AttemptResult {
   readonly source: Verification;
   readonly destination: Verification;
   readonly notes: readonly string[];
+  readonly versions?: Versions;
 }
 
 /** Both sides of a pair, opened. */
@@ -107,7 +110,8 @@ function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tool
       step.generateChecksum ||
       step.verifyRemote ||
       options.checksums.length > 0 ||
-      options.verifyWritten,
+      options.verifyWritten ||
+      (options.require !== undefined && asksForDigest(options.require)),
     symlink: options.symlink,
     touchesBytes: limiter !== undefined || options.fault !== undefined,
   });
@@ -117,98 +121,27 @@ function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tool
 export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<AttemptResult> {
   const ends = await openEnds(call.pair, tools);
   const chosen = route(ends, call.step, call.expected, tools);
-  const same = await sameFile(ends, call, chosen.kind);
-  if (same) return same;
+  const required = tools.options.require ?? NO_REQUIREMENT;
+  const same = await sameFile(ends, call, chosen.kind, required);
+  if (same) return met(same, ends, call, required);
   if (tools.options.update) {
     const identical = await identicalAlready(ends, call);
-    if (identical) return identical;
+    // What is not proven as well as it must be is sent again.
+    if (identical && isMet(identical, required)) return identical;
   }
-  if (chosen.kind === 'link') return link(ends, call);
-  if (chosen.kind === 'move') return move(ends, call, tools);
-  if (chosen.kind === 'copy') return copy(ends, call, tools);
+  const how = { required, preserve: tools.options.preserve };
+  if (chosen.kind === 'link') return link(ends, call, how);
+  if (chosen.kind === 'move') return move(ends, call, how);
+  if (chosen.kind === 'copy') return copy(ends, call, how);
   return streamThrough(ends, call, tools);
-}
-
-async function link(ends: Ends, call: AttemptCall): Promise<AttemptResult> {
-  const target = resolve(ends.source.location.path);
-  const path = ends.destination.location.path;
-  const verify = call.step.verifySymlinkSource || call.expected.length > 0 || call.step.generateChecksum;
-  const stat = verify ? await requireReadable(ends, call) : undefined;
-  const digests = verify ? await digestSourceOf(ends, call) : new Map<Algorithm, string>();
-  await ends.to.link?.(target, path, {
-    kind: 'symbolic',
-    key: partialKey(ends.to, ends.destination.location),
-    signal: call.signal,
-  });
-  const result = nothingMoved(stat ?? { type: 'file' }, digests, call.expected, 'linked');
-  return { ...result, route: 'link', notes: [] };
-}
-
-/** Permissions may lie (CVMFS does): only opening tells. A directory may be linked to. */
-async function requireReadable(ends: Ends, call: AttemptCall): Promise<Stat> {
-  const { path } = ends.source.location;
-  const stat = await ends.from.stat(path, { signal: call.signal });
-  if (stat.type === 'file') await (await ends.from.read(path, { signal: call.signal })).discard?.();
-  return stat;
-}
-
-async function move(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise<AttemptResult> {
-  const { path } = ends.source.location;
-  const stat = await requireReadable(ends, call);
-  const digests = await digestSourceOf(ends, call);
-  const { preserve } = tools.options;
-  await ends.to.move?.(path, ends.destination.location.path, {
-    key: partialKey(ends.to, ends.destination.location),
-    signal: call.signal,
-    ...(preserve && stat.modified ? { modified: stat.modified } : {}),
-  });
-  const result = nothingMoved(stat, digests, call.expected, '');
-  return { ...result, route: 'move', notes: [] };
-}
-
-async function copy(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise<AttemptResult> {
-  const { from, to, source, destination } = ends;
-  const stat = await from.stat(source.location.path, { signal: call.signal });
-  if (call.step.size !== undefined && stat.size !== undefined && stat.size !== call.step.size) {
-    const name = formatLocation(source.location);
-    throw new TransferError(
-      'size-mismatch',
-      `read \`${name}\`: expected ${call.step.size} bytes, it has ${stat.size}`,
-    );
-  }
-  if (stat.size !== undefined) call.events.onSize(stat.size);
-  let counted = 0;
-  const staged = await to.copy?.(source.location.path, destination.location.path, {
-    key: partialKey(ends.to, ends.destination.location),
-    signal: call.signal,
-    source: source.location,
-    progress: (bytes) => {
-      call.events.onProgress(bytes - counted);
-      counted = bytes;
-    },
-    modified: tools.options.preserve ? stat.modified : undefined,
-    exactMode: tools.options.preserve ? stat.mode : undefined,
-  });
-  const stored = await staged?.commit(call.signal);
-  call.events.onVisible();
-  const bytes = stored?.size ?? stat.size ?? 0;
-  call.events.onProgress(bytes - counted);
-  return {
-    route: 'copy',
-    bytes,
-    resumedFrom: 0,
-    digests: new Map(),
-    source: { grade: 'size' },
-    destination: { grade: 'size' },
-    notes: [],
-  };
 }
 
 function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
   const { options, limiter } = tools;
   const { step, signal } = call;
   const verifyWritten = options.verifyWritten || step.verifyRemote;
-  const own: readonly Algorithm[] = step.generateChecksum || verifyWritten ? ['sha256'] : [];
+  const own: readonly Algorithm[] =
+    step.generateChecksum || verifyWritten || needsDigest(ends, call, options) ? ['sha256'] : [];
   const algorithms = own.length === 0 ? options.checksums : [...new Set([...own, ...options.checksums])];
   return stream({
     from: sideOf(ends.from, ends.source),
@@ -218,6 +151,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     expected: call.expected,
     size: step.size,
     verifyWritten,
+    require: options.require,
     fresh: call.fresh,
     preserve: options.preserve,
     onlyNew: options.onlyNew ?? false,
@@ -229,6 +163,16 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     lend: tools.lend,
     events: call.events,
   });
+}
+
+/** The destination is to be proven, and no digest is taken for another reason. */
+function needsDigest(
+  { to }: Ends,
+  { expected }: AttemptCall,
+  { require, checksums }: AttemptOptions,
+): boolean {
+  if (require === undefined || !reaches(require.destination, 'wire')) return false;
+  return expected.length === 0 && checksums.length === 0 && to.digestsOnWrite === undefined;
 }
 
 function sideOf(endpoint: Endpoint, place: Place) {

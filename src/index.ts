@@ -15,6 +15,7 @@ import { stateDirectory } from './state-directory.ts';
 
 export type { RunSummary } from './engine.ts';
 export { type ErrorCode, TransferError } from './errors.ts';
+export type { Requirement } from './integrity/policy.ts';
 export { formatLocation, type Location } from './location.ts';
 export type { Attempt, Event, Failure, Grade, Outcome, RouteKind, Status, Verification } from './outcome.ts';
 export type { Algorithm, Digest } from './protocol.ts';
@@ -140,7 +141,7 @@ function isRequest(given: Entry | Request): given is Request {
 
 /** An option that is present but undefined is one left out. */
 function definedOf(options: TransferOptions): Partial<RunOptions> {
-  const names = [...Object.keys(DEFAULTS), 'bandwidth', 'state'] as (keyof TransferOptions)[];
+  const names = [...Object.keys(DEFAULTS), 'bandwidth', 'require', 'state'] as (keyof TransferOptions)[];
   return Object.fromEntries(
     names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );

@@ -1,5 +1,6 @@
 import { TransferError } from './errors.ts';
 import { createHasher, type Hasher, NO_HASHER } from './integrity/hasher.ts';
+import { refuseUnprovable } from './integrity/policy.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
 import { wantedAlgorithms } from './integrity/verification.ts';
 import { JOURNAL_BYTES, readJournal } from './journal.ts';
@@ -33,6 +34,7 @@ export async function openSource(call: StreamCall): Promise<Opened> {
   });
   try {
     refuseWrongSize(call, source.size);
+    if (call.require) refuseUnprovable(call.require, unprovenOf(call, source));
     const algorithms = wantedAlgorithms({
       asked: call.algorithms,
       expected: call.expected,
@@ -47,6 +49,11 @@ export async function openSource(call: StreamCall): Promise<Opened> {
     await source.discard?.();
     throw error;
   }
+}
+
+function unprovenOf(call: StreamCall, source: Source) {
+  const { size, expected } = call;
+  return { source, size, expected, from: call.from.name, to: call.to.name };
 }
 
 /** Most files have nothing left of them, and no promise is made then. */

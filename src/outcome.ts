@@ -14,6 +14,12 @@ export interface Verification {
   readonly by?: string;
 }
 
+/** What told the version of each side apart from every other; nothing where the service has none. */
+export interface Versions {
+  readonly source?: string | undefined;
+  readonly destination?: string | undefined;
+}
+
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
@@ -64,6 +70,8 @@ export interface Outcome {
   readonly destinationVerification: Verification;
   /** Digests of the content taken on the way, lower-case hexadecimal. */
   readonly digests: Readonly<Partial<Record<Algorithm, string>>>;
+  /** Of what was read and what is stored, where that is known. */
+  readonly versions?: Versions;
   readonly failure?: Failure;
   /** True when wrong content could be seen under the final name for a while (services without staging). */
   readonly wasVisible?: boolean;

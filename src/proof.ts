@@ -1,9 +1,16 @@
 import { TransferError } from './errors.ts';
-import { createHasher } from './integrity/hasher.ts';
-import { type Grading, gradeDestination, gradeSource, requireDigests } from './integrity/verification.ts';
+import { isShortfall, reaches, requireGrade, type Shortfall } from './integrity/policy.ts';
+import {
+  type DestinationFacts,
+  type Grading,
+  gradeDestination,
+  gradeSource,
+  requireDigests,
+} from './integrity/verification.ts';
 import type { Opened } from './opening.ts';
-import type { Algorithm, Source, Staged, Stored } from './protocol.ts';
-import { giveBack } from './slabs.ts';
+import type { Verification } from './outcome.ts';
+import type { Algorithm, Stored } from './protocol.ts';
+import { askService, readStored, sizeOf } from './read-back.ts';
 import type { StreamCall, StreamResult } from './stream.ts';
 
 /** The whole content was found wrong: it is of no use to the next try. */
@@ -31,87 +38,99 @@ export async function check(
   }
   if (last.confirm) await last.confirm();
   const trailer = last.trailer ? await last.trailer() : [];
-  return requireDigests({ doing, ours: digests, expected: call.expected, source, trailer });
-}
-
-/** Reads the staged bytes again and compares them with what was sent. */
-export async function readBack(
-  call: StreamCall,
-  staged: Staged,
-  sent: ReadonlyMap<Algorithm, string>,
-): Promise<void> {
-  const source = await staged.read?.({ signal: call.signal });
-  if (source) await compareStored(call, source, sent);
-}
-
-async function compareStored(
-  call: StreamCall,
-  source: Source,
-  sent: ReadonlyMap<Algorithm, string>,
-): Promise<void> {
-  const [algorithm, value] = [...sent][0] ?? [];
-  if (algorithm === undefined) return source.discard?.();
-  const hasher = await createHasher([algorithm], source.size);
-  try {
-    for await (const chunk of source.bytes) {
-      const wait = hasher.update(chunk);
-      if (wait) await wait;
-      giveBack(chunk);
-    }
-    const stored = (await hasher.digests()).get(algorithm);
-    if (stored === value) return;
-    throw new TransferError(
-      'digest-mismatch',
-      `read back \`${call.to.name}\`: expected ${algorithm} ${value}, got ${stored}`,
-    );
-  } finally {
-    hasher.close();
+  const grading = requireDigests({ doing, ours: digests, expected: call.expected, source, trailer });
+  if (call.require) {
+    const { require, from, expected } = call;
+    const reached = gradeSource(grading, isSizeKnown(call, opened));
+    requireGrade(reached, { side: 'source', name: from.name, wanted: require.source, expected });
   }
+  return grading;
 }
 
-/** Compares with what the service says it stores; wrong content that could be seen is removed again. */
-export async function conclude(
-  call: StreamCall,
-  opened: Opened,
-  bytes: number,
-  digests: ReadonlyMap<Algorithm, string>,
-  grading: Grading,
-  stored: Stored,
-): Promise<StreamResult> {
-  const isLocal = call.to.endpoint.isLocal === true;
+function isSizeKnown(call: StreamCall, { source }: Opened): boolean {
+  return source.size !== undefined || call.size !== undefined;
+}
+
+/** What is known of a file once it is visible. */
+export interface Committed {
+  readonly bytes: number;
+  readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly grading: Grading;
+  readonly stored: Stored;
+  /** The staged bytes were read back and found equal. */
+  readonly isConfirmed: boolean;
+}
+
+/**
+ * Compares with what the service says it stores, and reads it back where that is asked for or needed. Wrong content that
+ * could be seen is removed again, and so is what cannot be proven as it must be.
+ */
+export async function conclude(call: StreamCall, opened: Opened, known: Committed): Promise<StreamResult> {
+  const { bytes, digests, grading } = known;
   try {
-    let confirmed = call.verifyWritten && digests.size > 0;
-    if (confirmed && !isLocal) confirmed = await readStored(call, digests);
-    const sides = {
-      name: call.to.name,
-      isLocal,
-      // The fault stands behind what was counted; only a digest shall notice it.
-      bytes: bytes + Buffer.byteLength(call.fault ?? ''),
-      ours: digests,
-      expected: call.expected,
-      stored,
-      confirmed,
-    };
+    const source = gradeSource(grading, isSizeKnown(call, opened));
     return {
       route: 'stream',
       bytes,
       resumedFrom: opened.start,
       digests,
-      source: gradeSource(grading, opened.source.size !== undefined),
-      destination: gradeDestination(sides),
+      source,
+      destination: await proveDestination(call, known),
       notes: opened.source.note === undefined ? [] : [opened.source.note],
+      versions: { source: opened.source.version, destination: known.stored.version },
     };
   } catch (error) {
-    if (!isLocal && isProvenWrong(error))
+    if (!call.to.endpoint.isLocal && (isProvenWrong(error) || isShortfall(error)))
       await call.to.endpoint.remove?.(call.to.path, { signal: call.signal });
     throw error;
   }
 }
 
-/** For services that show bytes only once they are committed. */
-async function readStored(call: StreamCall, digests: ReadonlyMap<Algorithm, string>): Promise<boolean> {
-  const { endpoint, path } = call.to;
-  if (endpoint.service === 'stdio') return false;
-  await compareStored(call, await endpoint.read(path, { signal: call.signal, fresh: true }), digests);
-  return true;
+async function proveDestination(call: StreamCall, known: Committed): Promise<Verification> {
+  const { verifyWritten, expected, require } = call;
+  const { digests, stored } = known;
+  const isLocal = call.to.endpoint.isLocal === true;
+  const grade = (more: Partial<Pick<DestinationFacts, 'confirmed' | 'stored'>>) =>
+    gradeDestination({
+      name: call.to.name,
+      isLocal,
+      // The fault stands behind what was counted; only a digest shall notice it.
+      bytes: known.bytes + Buffer.byteLength(call.fault ?? ''),
+      ours: digests,
+      expected,
+      stored,
+      confirmed: known.isConfirmed,
+      ...more,
+    });
+  const wanted = require?.destination ?? 'none';
+  const short = { side: 'destination', name: call.to.name, wanted, expected } as const;
+  if (verifyWritten && !isLocal && digests.size > 0) {
+    return met(grade({ confirmed: await readStored(call, digests) }), short);
+  }
+  const reached = grade({});
+  if (reaches(reached.grade, wanted)) return reached;
+  if (isLocal) return met(reached, short);
+  if (!reaches(wanted, 'wire')) {
+    const size = await sizeOf(call);
+    return met(grade(size === undefined ? {} : { stored: { ...stored, size } }), short);
+  }
+  const told = await askService(call, digests);
+  const confirmed = grade({ stored: { ...stored, digests: [...stored.digests, ...told] } });
+  if (reaches(confirmed.grade, wanted)) return confirmed;
+  try {
+    return met(grade({ confirmed: await readStored(call, digests) }), short);
+  } catch (error) {
+    if (isShortfall(error) || !isForGood(error)) throw error;
+    return met(confirmed, { ...short, unread: error });
+  }
+}
+
+function met(reached: Verification, short: Shortfall): Verification {
+  requireGrade(reached, short);
+  return reached;
+}
+
+/** Reading back was refused, and will be: what is wrong is not the bytes. */
+function isForGood(error: unknown): error is TransferError {
+  return error instanceof TransferError && !error.transient && error.code !== 'canceled';
 }

@@ -96,6 +96,8 @@ export interface Stored {
 export interface Staged {
   /** The staged bytes, where they can be read back before they are visible. */
   read?(call: ReadCall): Promise<Source>;
+  /** Nothing is stored before commit: what `read` gives is what will be sent, and proves nothing of the service. */
+  readonly isUnsent?: true;
   /**
    * Makes the bytes visible under their name, durably. `digests` are those of the whole content, for services that
    * compare them before they show it.

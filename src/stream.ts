@@ -1,10 +1,12 @@
 import { TransferError } from './errors.ts';
 import type { Hasher } from './integrity/hasher.ts';
+import type { Requirement } from './integrity/policy.ts';
 import { blockBytes } from './journal.ts';
 import { type Opened, openSource } from './opening.ts';
-import type { Verification } from './outcome.ts';
-import { check, conclude, isProvenWrong, readBack } from './proof.ts';
+import type { Verification, Versions } from './outcome.ts';
+import { check, conclude, isProvenWrong } from './proof.ts';
 import type { Algorithm, Bytes, Digest, Endpoint, RetryUnit, Staged, WriteCall } from './protocol.ts';
+import { readBack, wantsReadBack } from './read-back.ts';
 import type { RemoteJournals } from './remote-journals.ts';
 import { fault, hash, resume, throttle } from './stages.ts';
 import { startRecord, type WriteRecord } from './write-record.ts';
@@ -28,6 +30,8 @@ export interface StreamCall {
   readonly size: number | undefined;
   /** Read the stored bytes back before (where possible) or after they are visible. */
   readonly verifyWritten: boolean;
+  /** What both sides must be verified by; undefined for anything. */
+  readonly require?: Requirement | undefined;
   /** Past caches and proxies. */
   readonly fresh: boolean;
   readonly preserve: boolean;
@@ -70,6 +74,7 @@ export interface StreamResult {
   readonly source: Verification;
   readonly destination: Verification;
   readonly notes: readonly string[];
+  readonly versions: Versions;
 }
 
 /**
@@ -124,7 +129,7 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     staged = await write(call.to.path, bytes, writeOptions(call, opened, record?.onPartial));
     const digests = await hasher.digests();
     const grading = await check(call, opened, received, digests);
-    if (call.verifyWritten && staged.read) await readBack(call, staged, digests);
+    const isConfirmed = wantsReadBack(call, staged) && (await readBack(call, staged, digests));
     const whole = staged;
     // A commit that fails has cleared up, or kept, by itself: an abort after it would close what is not ours any more.
     staged = undefined;
@@ -132,7 +137,7 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     call.events.onVisible();
     record?.end('gone');
     record = undefined;
-    return await conclude(call, opened, received, digests, grading, stored);
+    return await conclude(call, opened, { bytes: received, digests, grading, stored, isConfirmed });
   } catch (error) {
     await closeBroken(call, { hasher, record, staged, isWrong: isProvenWrong(error) });
     throw error;

@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../defaults.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
-import { algorithms, bytes, choice, flag, seconds, text, texts, whole } from './option.ts';
+import { algorithms, bytes, choice, flag, requirement, seconds, text, texts, whole } from './option.ts';
 
 const MIB = 1024 * 1024;
 
@@ -81,6 +81,11 @@ export const RUN = {
     help: 'take these digests of every file',
   }),
   verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
+  require: requirement({
+    name: 'require',
+    env: 'BRIDLE_REQUIRE',
+    help: 'fail what is proven less (repeatable)',
+  }),
   update: flag({ name: 'update', letter: 'u', help: 'leave identical destinations alone' }),
   preserve: flag({ name: 'preserve', letter: 'p', help: 'keep permissions and modification times' }),
   symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),

@@ -1,4 +1,5 @@
 import { DIGEST_DIGITS, isAlgorithm } from '../integrity/expected.ts';
+import { GRADES, NO_REQUIREMENT, parseRequirement, type Requirement } from '../integrity/policy.ts';
 import type { Algorithm } from '../protocol.ts';
 
 /** One option: declared once, for the parser, the environment, the help, the README and the completions. */
@@ -178,5 +179,17 @@ export function algorithms(
       const names = given.split(',').map((name) => name.trim().toLowerCase().replaceAll('-', ''));
       return names.every(isAlgorithm) ? [...new Set(names)] : undefined;
     },
+  };
+}
+
+/** The least grades of both sides. May be given several times. */
+export function requirement(common: Common): Option<Requirement> {
+  return {
+    group: 'common',
+    value: '[SIDE=]GRADE',
+    ...common,
+    expects: `a grade of ${GRADES.join(', ')}, with \`source=\` or \`destination=\` before it for one side`,
+    initial: NO_REQUIREMENT,
+    parse: parseRequirement,
   };
 }

@@ -28,6 +28,7 @@ export function runOptions(
     removeAnyway: values.removeAnyway ?? false,
     checksums: values.checksum,
     verifyWritten: values.verifyWritten,
+    require: values.require,
     preserve: values.preserve,
     update: values.update,
     symlink: values.symlink,

@@ -91,16 +91,21 @@ export function gradeSource(grading: Grading, sizeKnown: boolean): Verification 
   return { grade: sizeKnown ? 'size' : 'none' };
 }
 
-/** The destination side's grade. `confirmed`: the stored bytes were read back and found equal. */
-export function gradeDestination(known: {
+/** What the destination side is graded by. */
+export interface DestinationFacts {
   readonly name: string;
   readonly isLocal: boolean;
+  /** Bytes that were sent. */
   readonly bytes: number;
   readonly ours: ReadonlyMap<Algorithm, string>;
   readonly expected: readonly Digest[];
   readonly stored: Stored;
+  /** The stored bytes were read back and found equal. */
   readonly confirmed: boolean;
-}): Verification {
+}
+
+/** The destination side's grade. */
+export function gradeDestination(known: DestinationFacts): Verification {
   const { ours, stored, name } = known;
   if (stored.size !== undefined && stored.size !== known.bytes) {
     throw new TransferError(

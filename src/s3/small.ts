@@ -28,6 +28,7 @@ export function stageSmall(writing: Writing, body: Uint8Array): Staged {
       }
     },
     async abort() {},
+    isUnsent: true,
     async read() {
       return {
         type: 'file',
