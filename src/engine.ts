@@ -3,10 +3,11 @@ import { type AttemptOptions, routeOf } from './attempt.ts';
 import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
+import type { FindListed } from './integrity/listed.ts';
 import { createLimiter } from './limiter.ts';
 import { transfersAffordable } from './local/descriptors.ts';
 import type { Emit, Outcome, Status } from './outcome.ts';
-import { createTryPair, type PairTools } from './pair.ts';
+import { createTryPair, type PairTools, withListed } from './pair.ts';
 import { createBudget, createPermits } from './permits.ts';
 import {
   type MkdirStep,
@@ -56,6 +57,7 @@ export interface RunTools {
   readonly clock?: Clock;
   readonly random: () => number;
   readonly catalogDigest?: (lfn: string) => Promise<Digest | undefined>;
+  readonly findListed?: FindListed;
 }
 
 /** A list of requests that can be gone through once per kind. */
@@ -139,18 +141,23 @@ export async function* plan(
       const step = planStep(request, { random: tools.random });
       const routes = [];
       for (const pair of step.kind === 'transfer' ? step.pairs : []) {
-        const route = await routeOf(pair, step as TransferStep, shared).catch(
-          (error: unknown) => toTransferError(error, 'plan').message,
-        );
-        routes.push({ pair, route });
+        routes.push({ pair, route: await plannedRoute(pair, step as TransferStep, shared) });
       }
       yield { step, routes };
     }
   }
 }
 
+async function plannedRoute(pair: Pair, step: TransferStep, tools: PairTools): Promise<Route | string> {
+  try {
+    return await routeOf(pair, withListed(step, pair, tools.findListed), tools);
+  } catch (error) {
+    return toTransferError(error, 'plan').message;
+  }
+}
+
 function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTools {
-  const { emit, random, open, catalogDigest } = tools;
+  const { emit, random, open, catalogDigest, findListed } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
@@ -173,6 +180,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
       emit({ type: 'round-started', round });
     },
     ...(catalogDigest ? { catalogDigest } : {}),
+    ...(findListed ? { findListed } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }

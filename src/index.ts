@@ -55,6 +55,8 @@ export interface TransferOptions extends Partial<Omit<RunOptions, 'fault'>> {
    * `process.env` for what the command would do.
    */
   readonly env?: Environment;
+  /** Files of expected digests, as for `--checksums`: each transfer that is listed is verified against them. */
+  readonly catalogs?: readonly string[];
   /** PEM texts of certificate authorities to trust beside those of Node. */
   readonly ca?: readonly string[];
   /** False: any certificate is accepted, with a warning. */
@@ -103,11 +105,20 @@ export async function transfer(
         for (const request of all) if (request.kind === kind) yield request;
       },
     };
-    const summary = await run(input, runOptions, { open: endpoints.open, emit, random }, signal);
+    const tools = { open: endpoints.open, emit, random, ...(await readCatalogs(options, emit)) };
+    const summary = await run(input, runOptions, tools, signal);
     return { outcomes, summary };
   } finally {
     await endpoints.close();
   }
+}
+
+async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit) {
+  if (catalogs.length === 0) return {};
+  const { openCatalogs } = await import('./integrity/catalogs.ts');
+  const { find, warnings } = await openCatalogs(catalogs, { directory: process.cwd() });
+  for (const message of warnings) emit({ type: 'warning', key: message, message });
+  return { findListed: find };
 }
 
 async function collect(

@@ -2,7 +2,9 @@ import { type AttemptResult, type AttemptTools, attempt } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { type Progress, toFailure } from './conclude.ts';
 import { TransferError } from './errors.ts';
+import { type FindListed, together } from './integrity/listed.ts';
 import { compose, type Layer, limit, timeout, type Work } from './layers.ts';
+import { formatLocation } from './location.ts';
 import type { Attempt, Emit, Failure } from './outcome.ts';
 import type { Permits } from './permits.ts';
 import type { Pair, TransferStep } from './plan.ts';
@@ -35,6 +37,8 @@ export interface PairTools extends AttemptTools {
   readonly onRound: (round: number) => void;
   /** The digest that a catalog has for an LFN; for items that are to be verified against it. */
   readonly catalogDigest?: (lfn: string) => Promise<Digest | undefined>;
+  /** What catalogs say of a file that has this logical name or goes to this place. */
+  readonly findListed?: FindListed;
 }
 
 /**
@@ -94,10 +98,20 @@ function begin(tools: PairTools): Layer<PairWork, AttemptResult> {
 }
 
 async function performPair(work: PairWork, tools: PairTools): Promise<AttemptResult> {
-  const { step } = work;
+  const step = withListed(work.step, work.pair, tools.findListed);
   const expected = step.verifyRemote ? await expectedOf(step, tools) : step.expected;
   const events = eventsOf(work, tools.emit);
   return attempt({ step, pair: work.pair, expected, fresh: work.fresh, signal: work.signal, events }, tools);
+}
+
+/** The step with what catalogs say of it. Throws `invalid-request` when they say something else than the step itself. */
+export function withListed(step: TransferStep, pair: Pair, find: FindListed | undefined): TransferStep {
+  const { location } = pair.destination;
+  const listed = find?.(step.lfn, location);
+  if (!listed) return step;
+  const own = { expected: step.expected, size: step.size, where: 'the entry itself' };
+  const { expected, size } = together(own, listed, step.lfn || formatLocation(location));
+  return { ...step, expected, size };
 }
 
 function eventsOf({ step: { index }, progress }: PairWork, emit: Emit): StreamEvents {

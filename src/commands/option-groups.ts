@@ -80,6 +80,11 @@ export const RUN = {
     env: 'BRIDLE_CHECKSUM',
     help: 'take these digests of every file',
   }),
+  checksums: texts({
+    name: 'checksums',
+    value: 'FILE',
+    help: 'expect the digests listed there (repeatable)',
+  }),
   verifyWritten: flag({ name: 'verify-written', help: 'read back what was stored' }),
   require: requirement({
     name: 'require',

@@ -1,11 +1,12 @@
 import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
+import type { Catalogs } from '../integrity/catalogs.ts';
 import { formatLocation } from '../location.ts';
 import type { Emit } from '../outcome.ts';
 import { describePair } from '../plan.ts';
 import { safeText } from '../report/format.ts';
 import { type Audience, gather } from './audience.ts';
-import { EXIT } from './failures.ts';
+import { badInput, EXIT } from './failures.ts';
 import type { Io } from './io.ts';
 import { openSession } from './session.ts';
 import { type RunValues, randomFrom, runOptions } from './settings.ts';
@@ -30,10 +31,12 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
   const { open } = endpoints;
   const watch = watchSignals();
   try {
+    const catalogs = await readCatalogs(values.checksums);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
     const { dryRun } = values;
     audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);
-    const tools = { open, emit, random };
+    for (const message of catalogs?.warnings ?? []) warn(message, message);
+    const tools = { open, emit, random, ...(catalogs ? { findListed: catalogs.find } : {}) };
     try {
       if (dryRun) await printPlan(plan(input, runOptions(values, io.env), tools), io);
       else await run(input, runOptions(values, io.env), tools, watch.signal);
@@ -48,6 +51,12 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
     watch.stop();
     await endpoints.close();
   }
+}
+
+async function readCatalogs(files: readonly string[]): Promise<Catalogs | undefined> {
+  if (files.length === 0) return undefined;
+  const { openCatalogs } = await import('../integrity/catalogs.ts');
+  return badInput(() => openCatalogs(files, { directory: process.cwd() }));
 }
 
 async function printPlan(steps: ReturnType<typeof plan>, io: Io): Promise<void> {

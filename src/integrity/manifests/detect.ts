@@ -90,9 +90,9 @@ function documentFormats(first: string, head: string): FormatName[] {
 
 function sumsFormats(first: string, base: string): FormatName[] {
   if (isEntry(readTaggedLine(first))) return ['bsd'];
-  return SUMS_LINE.test(first) || (BARE_LINE.test(first) && hintOf(base).subject !== undefined)
-    ? ['sums']
-    : [];
+  // A list of sums by its name is one whose first line is broken, too: that line is told, the others count.
+  if (SUMS_LINE.test(first) || SUMS_NAME.test(base)) return ['sums'];
+  return BARE_LINE.test(first) && hintOf(base).subject !== undefined ? ['sums'] : [];
 }
 
 function lineFormats(first: string, head: string): FormatName[] {
