@@ -21,14 +21,15 @@ import type { Digest, Endpoint } from './protocol.ts';
 import { createRemoteJournals } from './remote-journals.ts';
 import type { Place, Request } from './request.ts';
 import type { Route } from './route.ts';
+import { MEDIUM_BYTES, SMALL_BYTES } from './slabs.ts';
 import { runTargetStep, targetOutcome } from './target.ts';
 import { runTransfer } from './transfer.ts';
 import { createParking, forEachBounded } from './window.ts';
 
 /** What one large stream holds at most: chunks on their way in, to the hasher and out. */
 const STREAM_BYTES = 4 * 1024 * 1024;
-/** Smaller files hold about their own size. */
-const SMALL_BYTES = 64 * 1024;
+/** A medium file is one slab: on its way in, out or to the hasher. There is one more for what stands behind another. */
+const MEDIUM_STREAM_BYTES = 2 * MEDIUM_BYTES;
 
 export interface RunOptions extends AttemptOptions {
   /** Transfers at a time, 1 to 1024. */
@@ -169,7 +170,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     random,
     options,
     lend: (size, held, signal) =>
-      size !== undefined && size <= SMALL_BYTES ? nothing : budget.lend(STREAM_BYTES + held, signal),
+      size !== undefined && size <= SMALL_BYTES ? nothing : budget.lend(heldBy(size) + held, signal),
     limiter: options.bandwidth === undefined ? undefined : createLimiter(options.bandwidth, clock),
     permits: createPermits({ threads: affordable(options.threads, emit), perHost: options.perHost }),
     breaker: createBreaker({ clock, random, emit }),
@@ -183,6 +184,11 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     ...(findListed ? { findListed } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
+}
+
+/** Chunks on their way, in bytes. Small files, which hold about their own size, are not counted at all. */
+function heldBy(size: number | undefined): number {
+  return size !== undefined && size <= MEDIUM_BYTES ? MEDIUM_STREAM_BYTES : STREAM_BYTES;
 }
 
 /** No more transfers at a time than this process may have files open for: out of descriptors, they would fail each other. */

@@ -4,8 +4,11 @@ export const SLAB_BYTES = 1024 * 1024;
 /** Files up to this size never touch a slab of that size: 64 of them under way must not hold 64 MiB. */
 export const SMALL_BYTES = 64 * 1024;
 
-/** A byte more than a small file, so that a read shows what comes behind its declared end. */
-const SMALL_SLAB_BYTES = SMALL_BYTES + 1;
+/** Nor do files up to this size: one slab of 1 MiB for each would let few of them be under way. */
+export const MEDIUM_BYTES = 256 * 1024;
+
+/** A byte more than such a file, so that a read shows what comes behind its declared end. */
+const TAIL_ROOM = 1;
 
 /**
  * Slabs of a size kept for reuse: of the large ones what `--memory` lends by default. Fresh ones cost page faults (reuse
@@ -14,6 +17,8 @@ const SMALL_SLAB_BYTES = SMALL_BYTES + 1;
  */
 const KEPT = 64;
 const SMALL_KEPT = 128;
+/** As many as are fetched at a time, and as many again on their way to the disk. */
+const MEDIUM_KEPT = 128;
 
 /** Memory and who still needs it. */
 interface Slab {
@@ -25,6 +30,7 @@ interface Slab {
 /** Shared memory, so that the threads that hash and store read the very bytes that came in: a copy costs a tenth of a stream. */
 const slabs = new WeakMap<ArrayBufferLike, Slab>();
 const free: Slab[] = [];
+const freeMedium: Slab[] = [];
 const freeSmall: Slab[] = [];
 
 /** A slab to fill, of {@link SLAB_BYTES}, in memory that threads share. Yield at most one chunk of it. */
@@ -32,9 +38,12 @@ export function takeSlab(): Uint8Array<SharedArrayBuffer> {
   return lend(free.pop() ?? makeSlab(SLAB_BYTES));
 }
 
-/** The same with room for {@link SMALL_BYTES} and one byte more. */
-export function takeSmallSlab(): Uint8Array<SharedArrayBuffer> {
-  return lend(freeSmall.pop() ?? makeSlab(SMALL_SLAB_BYTES));
+/** The smallest kind of slab with room for `size` bytes and, below {@link SLAB_BYTES}, for one more. */
+export function takeSlabFor(size: number): Uint8Array<SharedArrayBuffer> {
+  if (size > MEDIUM_BYTES) return takeSlab();
+  return size > SMALL_BYTES
+    ? lend(freeMedium.pop() ?? makeSlab(MEDIUM_BYTES + TAIL_ROOM))
+    : lend(freeSmall.pop() ?? makeSlab(SMALL_BYTES + TAIL_ROOM));
 }
 
 function makeSlab(size: number): Slab {
@@ -71,7 +80,7 @@ export function holdShared(chunk: Uint8Array): Uint8Array {
     hold(chunk);
     return chunk;
   }
-  const copy = (chunk.length <= SMALL_BYTES ? takeSmallSlab() : takeSlab()).subarray(0, chunk.length);
+  const copy = takeSlabFor(chunk.length).subarray(0, chunk.length);
   copy.set(chunk);
   hold(copy);
   giveBack(copy);
@@ -87,6 +96,12 @@ export function letGo(chunk: Uint8Array): void {
 }
 
 function recycle(slab: Slab): void {
-  const [list, kept] = slab.bytes.length === SLAB_BYTES ? [free, KEPT] : [freeSmall, SMALL_KEPT];
-  if (list.length < kept) list.push(slab);
+  const { length } = slab.bytes;
+  if (length === SLAB_BYTES) keep(slab, free, KEPT);
+  else if (length > SMALL_BYTES + TAIL_ROOM) keep(slab, freeMedium, MEDIUM_KEPT);
+  else keep(slab, freeSmall, SMALL_KEPT);
+}
+
+function keep(slab: Slab, list: Slab[], most: number): void {
+  if (list.length < most) list.push(slab);
 }

@@ -1,5 +1,5 @@
 import { TransferError } from '../errors.ts';
-import { SLAB_BYTES, SMALL_BYTES, takeSlab, takeSmallSlab } from '../slabs.ts';
+import { MEDIUM_BYTES, SLAB_BYTES, SMALL_BYTES, takeSlab, takeSlabFor } from '../slabs.ts';
 import { type ChunkDecoder, createChunkDecoder, decodeChunks } from './chunked.ts';
 import type { Framing } from './head.ts';
 
@@ -83,7 +83,7 @@ export function readTarget(body: Incoming): Uint8Array | undefined {
 }
 
 function memoryFor(length: number): Uint8Array {
-  return length > SMALL_BYTES ? takeSlab() : takeSmallSlab().subarray(0, length + TAIL_ROOM);
+  return length > MEDIUM_BYTES ? takeSlab() : takeSlabFor(length).subarray(0, length + TAIL_ROOM);
 }
 
 /** `count` bytes were read into the memory of {@link readTarget}. */

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, PartialWrite, Staged, WriteCall } from '../protocol.ts';
-import { giveBack, SMALL_BYTES } from '../slabs.ts';
+import { giveBack, MEDIUM_BYTES } from '../slabs.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { freeBytes, syncFile, writeAt } from './disk.ts';
 import {
@@ -73,7 +73,7 @@ export async function writeStaged(path: string, bytes: Bytes, call: WriteCall): 
   const place = await partialFolder(dirname(path)).catch((error: unknown) => {
     throw toTransferError(error, `write \`${path}\``);
   });
-  const isSmall = call.size !== undefined && call.size <= SMALL_BYTES && !call.resume && !call.onPartial;
+  const isSmall = call.size !== undefined && call.size <= MEDIUM_BYTES && !call.resume && !call.onPartial;
   return isSmall && place.kind === 'memory'
     ? holdSmall(place, path, bytes, call)
     : writePartial(place, path, bytes, call);

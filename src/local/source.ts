@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Range, ReadCall, Source, Stat } from '../protocol.ts';
-import { SLAB_BYTES, SMALL_BYTES, takeSlab, takeSmallSlab } from '../slabs.ts';
+import { SLAB_BYTES, SMALL_BYTES, takeSlabFor } from '../slabs.ts';
 import { type DiskCalls, type DiskKind, diskCalls, diskKind, fileVersion, readAt } from './disk.ts';
 
 /** What lstat or stat said, in the contract's terms. */
@@ -131,7 +131,7 @@ async function* chunks(
   for (let at = start; at < end; ) {
     if (signal.aborted) throw new TransferError('canceled', `read \`${file.path}\`: canceled`);
     const want = Math.min(end - at, SLAB_BYTES);
-    const into = (end - start <= SMALL_BYTES ? takeSmallSlab() : takeSlab()).subarray(0, want);
+    const into = takeSlabFor(end - start).subarray(0, want);
     const got = await readAt(
       file.fd,
       into,

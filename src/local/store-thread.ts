@@ -27,7 +27,7 @@ let batch = '';
 let batched = 0;
 
 /**
- * Stores one small file durably under its name; see {@link storeNow}. At most `SMALL_BYTES` of slabs.ts. A run of many hands them to a second thread: the
+ * Stores one small file durably under its name; see {@link storeNow}. At most `MEDIUM_BYTES` of slabs.ts. A run of many hands them to a second thread: the
  * calls on the file system take half of the time of a small download, and the network's side of it goes on meanwhile.
  */
 export function store(job: StoreJob, bytes: Uint8Array): void | Promise<void> {

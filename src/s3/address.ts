@@ -35,18 +35,39 @@ export function addressOf(
   },
 ): Address {
   const { region, bucket } = place;
-  const endpoint = baseOf(access, region);
-  const scheme = place.isSecure ? 'https:' : endpoint.protocol;
-  const hostHeader = hostOf(endpoint, scheme);
+  const { scheme, hostHeader, base } = baseOf(access, region, place.isSecure);
   const isPath = access.pathStyle ?? (access.endpoint !== undefined || !HOST_LABEL.test(bucket));
   const host = isPath || bucket === '' ? hostHeader : `${bucket}.${hostHeader}`;
-  const base = endpoint.pathname.replace(/\/+$/, '');
   const bucketPath = isPath && bucket !== '' ? `/${encodeKey(bucket)}` : '';
   const keyPath = place.key === undefined ? (bucketPath === '' ? '/' : '') : `/${encodeKey(place.key)}`;
   return { origin: `${scheme}//${host}`, host, path: `${base}${bucketPath}${keyPath}` };
 }
 
-function baseOf(access: S3Access, region: string): URL {
+/** Of an endpoint: what the URLs of all its buckets begin with. */
+interface Base {
+  readonly scheme: string;
+  readonly hostHeader: string;
+  /** Path without a slash at its end. */
+  readonly base: string;
+}
+
+/** A run speaks to few endpoints, and parsing one costs as much as signing a request. */
+const MOST_KNOWN = 64;
+const known = new Map<string, Base>();
+
+function baseOf(access: S3Access, region: string, isSecure: boolean): Base {
+  const name = `${isSecure} ${access.endpoint ?? `amazon ${region}`}`;
+  const found = known.get(name);
+  if (found) return found;
+  const url = endpointOf(access, region);
+  const scheme = isSecure ? 'https:' : url.protocol;
+  const made = { scheme, hostHeader: hostOf(url, scheme), base: url.pathname.replace(/\/+$/, '') };
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(name, made);
+  return made;
+}
+
+function endpointOf(access: S3Access, region: string): URL {
   if (access.endpoint === undefined) {
     return new URL(`https://s3.${region}.amazonaws.com${CHINA.test(region) ? '.cn' : ''}`);
   }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
 import type { Bytes, Context, HttpResponse, S3Access } from '../protocol.ts';
 import { addressOf, encodeName } from './address.ts';
 import { type Failure, failureOf, readFailure, readText, s3Error, saysStale } from './failures.ts';
-import { signedHeaders, UNSIGNED } from './signing.ts';
+import { createSigner, UNSIGNED } from './signing.ts';
 import { parseXml, type Xml } from './xml.ts';
 
 const DEFAULT_REGION = 'us-east-1';
@@ -49,12 +49,13 @@ interface Learnt {
 /** The client behind one endpoint. `isSecure` forces TLS. */
 export function createS3Client(context: Context, isSecure: boolean): S3Client {
   const learnt: Learnt = { regions: new Map(), clock: 0 };
+  const sign = createSigner();
 
   async function sendOnce(request: S3Request, access: S3Access): Promise<HttpResponse & { origin: string }> {
     const region = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
     const address = addressOf(access, { region, bucket: request.bucket, key: request.key, isSecure });
     const { body, query = {} } = request;
-    const headers = await signedHeaders(access, {
+    const headers = sign(access, {
       method: request.method,
       host: address.host,
       path: address.path,
@@ -179,11 +180,11 @@ function areSameKeys(one: S3Access, other: S3Access): boolean {
   );
 }
 
-const EMPTY = createHash('sha256').digest('hex');
+const EMPTY = hash('sha256', '');
 
 function payloadOf(body: S3Request['body']): string {
   if (body === undefined) return EMPTY;
-  return body instanceof Uint8Array ? createHash('sha256').update(body).digest('hex') : UNSIGNED;
+  return body instanceof Uint8Array ? hash('sha256', body) : UNSIGNED;
 }
 
 function queryText(query: Readonly<Record<string, string>>): string {

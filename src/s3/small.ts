@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
 import type { HttpResponse, Staged, Stored } from '../protocol.ts';
 import { isAmazon } from './address.ts';
@@ -7,14 +7,16 @@ import { bareTag, storedDigests, versionOf } from './checksums.ts';
 import { s3CodeOf } from './failures.ts';
 import { headObject } from './stat.ts';
 import { notNew, storedAs } from './stored.ts';
+import type { Kept } from './supply.ts';
 import type { Writing } from './write.ts';
 
 /** A file in memory, sent by commit with its digests, so that the service itself refuses a wrong body. */
-export function stageSmall(writing: Writing, body: Uint8Array): Staged {
+export function stageSmall(writing: Writing, kept: Kept): Staged {
   const { object, call } = writing;
+  const body = kept.bytes;
   return {
     async commit() {
-      const md5 = createHash('md5').update(body).digest();
+      const md5 = hash('md5', body, 'buffer');
       try {
         const unit = (signal: AbortSignal) => put(writing, body, md5, signal);
         const response = await withBucket(writing.client, object, call, unit);
@@ -25,9 +27,13 @@ export function stageSmall(writing: Writing, body: Uint8Array): Staged {
         const there = await headObject(writing.client, object, call.signal);
         if (there?.version !== `etag "${md5.toString('hex')}"`) throw notNew(object);
         return { size: body.length, version: there.version, digests: there.digests ?? [], isProven: true };
+      } finally {
+        kept.release();
       }
     },
-    async abort() {},
+    async abort() {
+      kept.release();
+    },
     isUnsent: true,
     async read() {
       return {
@@ -48,7 +54,7 @@ export function stageSmall(writing: Writing, body: Uint8Array): Staged {
     signal: AbortSignal,
   ): Promise<HttpResponse> {
     const sha256 = isAmazon(await client.access())
-      ? { 'x-amz-checksum-sha256': createHash('sha256').update(content).digest('base64') }
+      ? { 'x-amz-checksum-sha256': hash('sha256', content, 'base64') }
       : {};
     const response = await client.send({
       method: 'PUT',

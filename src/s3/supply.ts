@@ -1,15 +1,23 @@
 import type { Bytes } from '../protocol.ts';
-import { giveBack } from '../slabs.ts';
+import { giveBack, hold, letGo } from '../slabs.ts';
 
 /** Bytes taken in portions of any size. */
 export interface Supply {
   /** Fills `buffer`, with less only at the end; resolves with how many bytes. */
   take(buffer: Uint8Array): Promise<number>;
+  /** The next chunk, if it has just that many bytes: as it is, until `release`. Undefined leaves everything to the others. */
+  takeChunk(size: number): Promise<Kept | undefined>;
   /** The next `size` bytes as they come, fewer only at the end. */
   pass(size: number): Bytes;
   isAtEnd(): Promise<boolean>;
   /** No more is wanted. */
   close(): void;
+}
+
+/** Bytes that stay as they are. */
+export interface Kept {
+  readonly bytes: Uint8Array;
+  release(): void;
 }
 
 /** The portions of `bytes`. */
@@ -44,6 +52,22 @@ export function createSupply(bytes: Bytes): Supply {
         at += part.length;
       }
       return filled;
+    },
+    async takeChunk(size) {
+      const there = await peek();
+      const whole = chunk;
+      if (!whole || there?.length !== size || whole.length !== size) return undefined;
+      // Held as well: whoever sends a chunk may give its memory back.
+      hold(whole);
+      chunk = undefined;
+      at = 0;
+      return {
+        bytes: whole,
+        release() {
+          letGo(whole);
+          giveBack(whole);
+        },
+      };
     },
     async *pass(size) {
       let left = size;

@@ -6,7 +6,7 @@ import type { S3Object } from './place.ts';
 import { stageSmall } from './small.ts';
 import { headObject } from './stat.ts';
 import { notNew } from './stored.ts';
-import { createSupply, type Supply } from './supply.ts';
+import { createSupply, type Kept, type Supply } from './supply.ts';
 import { beginUpload, continueUpload, type Resumed, stageUpload } from './upload.ts';
 
 /** Everything that one write works with. */
@@ -40,18 +40,26 @@ export async function writeObject(
     if (call.size !== undefined && call.size > limits.part) {
       return await stageUpload(writing, await beginUpload(writing));
     }
-    const first = Buffer.allocUnsafeSlow(call.size ?? limits.part);
-    const filled = await supply.take(first);
+    // Most small files come in one chunk, which is kept as it is.
+    const kept = (call.size ? await supply.takeChunk(call.size) : undefined) ?? (await copyFirst(writing));
+    const first = kept.bytes;
     if (call.signal.aborted) throw canceled(call.signal, object);
     if (await supply.isAtEnd()) {
-      requireSize(writing, filled);
-      return stageSmall(writing, first.subarray(0, filled));
+      requireSize(writing, first.length);
+      return stageSmall(writing, kept);
     }
-    if (call.size !== undefined) throw wrongSize(writing, `more than ${filled}`);
+    if (call.size !== undefined) throw wrongSize(writing, `more than ${first.length}`);
     return await stageUpload(writing, await beginUpload(writing), first);
   } finally {
     supply.close();
   }
+}
+
+/** As much as one request may hold, in memory of our own. */
+async function copyFirst({ call, limits, supply }: Writing): Promise<Kept> {
+  const first = Buffer.allocUnsafeSlow(call.size ?? limits.part);
+  const filled = await supply.take(first);
+  return { bytes: first.subarray(0, filled), release: () => undefined };
 }
 
 function canceled(signal: AbortSignal, object: S3Object): TransferError {

@@ -15,7 +15,7 @@ import {
 } from '../../src/integrity/verification.ts';
 import { openJournal, readJournal } from '../../src/journal.ts';
 import type { Algorithm, Bytes, Endpoint, Source } from '../../src/protocol.ts';
-import { giveBack, hold, holdShared, letGo, SLAB_BYTES, takeSlab, takeSmallSlab } from '../../src/slabs.ts';
+import { giveBack, hold, holdShared, letGo, SLAB_BYTES, takeSlab, takeSlabFor } from '../../src/slabs.ts';
 import { fault, hash, resume, throttle } from '../../src/stages.ts';
 import { MIB, scratch, sha256 } from '../faults/scene.ts';
 
@@ -467,7 +467,8 @@ describe('P11 slabs', () => {
 
   test.each([
     ['large', takeSlab],
-    ['small', takeSmallSlab],
+    ['medium', () => takeSlabFor(100_000)],
+    ['small', () => takeSlabFor(1000)],
   ])('what is held is not lent again before everyone let go and it was given back, %s', (_, take) => {
     const slab = take();
     hold(slab);
@@ -484,7 +485,7 @@ describe('P11 slabs', () => {
   });
 
   test('shared memory is handed on as it is, other memory as a copy', () => {
-    const slab = takeSmallSlab().subarray(3, 9);
+    const slab = takeSlabFor(10).subarray(3, 9);
     expect(holdShared(slab)).toBe(slab);
     letGo(slab);
     const own = Buffer.from('own bytes');
@@ -492,11 +493,11 @@ describe('P11 slabs', () => {
     expect(copy.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(Buffer.from(copy)).toEqual(own);
     letGo(copy);
-    expect(takeSmallSlab().buffer).toBe(copy.buffer);
+    expect(takeSlabFor(1).buffer).toBe(copy.buffer);
   });
 
   test('P2 a digest is of what came, also when the memory is written to before it is asked for', async () => {
-    for (const take of [takeSlab, takeSmallSlab]) {
+    for (const take of [takeSlab, () => takeSlabFor(65_537), () => takeSlabFor(65_536)]) {
       const chunk = take().subarray(0, 1000).fill(1);
       const hasher = await createHasher(['sha256'], chunk.length);
       await hasher.update(chunk);

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { basePart, MAX_PARTS, PART_LIMITS, partSize, windowOf, writeMemory } from '../../src/s3/parts.ts';
 import { createSupply } from '../../src/s3/supply.ts';
-import { escapeXml, parseXml, textOf } from '../../src/s3/xml.ts';
 
 const MIB = 1024 * 1024;
 const TIB = 1024 ** 4;
@@ -44,13 +43,4 @@ test('a supply gives its bytes in portions of any size', async () => {
   expect(await supply.isAtEnd()).toBe(false);
   expect([await supply.take(buffer), String(buffer.subarray(0, 2))]).toEqual([2, 'hi']);
   expect(await supply.isAtEnd()).toBe(true);
-});
-
-test('keys pass through XML as they are', () => {
-  for (const key of ['007', ' x ', `a&b<c>"d'`, 'new\nline', '1e5', 'tab\there']) {
-    const { name, root } = parseXml(`<R><Key>${escapeXml(key)}</Key></R>`, 'reading');
-    expect([name, textOf(root, 'Key')]).toEqual(['R', key]);
-  }
-  for (const bad of ['', 'text', '<a><b></a>', '{}'])
-    expect(() => parseXml(bad, 'reading')).toThrow('reading');
 });
