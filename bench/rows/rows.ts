@@ -1,6 +1,7 @@
 import type { Row } from '../row.ts';
 import { bigHttp } from './big-http.ts';
 import { bigLocal } from './big-local.ts';
+import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
@@ -21,4 +22,9 @@ export const ROWS: readonly Row[] = [
   diskSmall,
   diskBig,
   million,
+  verifyOne,
+  digestBig,
+  digestEight,
+  digestFour,
+  digestSmall,
 ];
