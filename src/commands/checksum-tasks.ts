@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs';
-import { normalize, relative, resolve } from 'node:path';
+import { normalize, relative } from 'node:path';
 import type { ChecksumTask } from '../checksum.ts';
 import { TransferError } from '../errors.ts';
+import { listFiles } from '../local/tree.ts';
 import { formatLocation } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import type { Algorithm } from '../protocol.ts';
@@ -68,9 +69,27 @@ async function isDirectory(place: Place, { endpoints, signal }: TaskTools): Prom
 }
 
 async function* tasksBelow(place: Place, shown: string, tools: TaskTools): AsyncGenerator<ChecksumTask> {
+  if (isLocal(place.location)) yield* tasksBelowHere(place, shown, tools);
+  else yield* tasksBelowThere(place, tools);
+}
+
+function* tasksBelowHere(place: Place, shown: string, tools: TaskTools): Generator<ChecksumTask> {
+  const { algorithms, blocks } = tools;
+  const prefix = shown.replace(/\/+$/, '');
+  for (const { name, problem } of listFiles(place.location.path)) {
+    if (problem !== undefined) {
+      tools.refuse(new TransferError('unsupported', problem));
+      continue;
+    }
+    const file = below(place, name);
+    if (tools.isOwn(file.location.path)) continue;
+    yield { place: file, name: rooted(`${prefix}/${name}`, tools), algorithms, blocks };
+  }
+}
+
+async function* tasksBelowThere(place: Place, tools: TaskTools): AsyncGenerator<ChecksumTask> {
   const { algorithms, blocks, signal } = tools;
   const endpoint = await tools.endpoints.open(place);
-  const isHere = isLocal(place.location);
   for await (const entry of endpoint.list?.(place.location.path, { recursive: true, signal }) ?? []) {
     if (entry.problem !== undefined) {
       tools.refuse(new TransferError('unsupported', entry.problem));
@@ -79,9 +98,7 @@ async function* tasksBelow(place: Place, shown: string, tools: TaskTools): Async
     // Links to directories are not entered: what they lead to is listed where it is, or not at all.
     if (entry.stat.type === 'directory' || entry.stat.type === 'symlink') continue;
     const file = below(place, entry.name);
-    if (isHere && tools.isOwn(resolve(file.location.path))) continue;
-    const name = isHere ? `${shown.replace(/\/+$/, '')}/${entry.name}` : formatLocation(file.location);
-    yield { place: file, name: rooted(name, tools), algorithms, blocks };
+    yield { place: file, name: rooted(formatLocation(file.location), tools), algorithms, blocks };
   }
 }
 

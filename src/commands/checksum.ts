@@ -91,7 +91,12 @@ function ownFiles(output: string | undefined): (path: string) => boolean {
   if (output === undefined) return () => false;
   const path = resolve(output);
   const hidden = join(dirname(path), `.${basename(path).slice(0, 60)}.`);
-  return (other) => other === path || (other.startsWith(hidden) && other.endsWith('.partial'));
+  // Most paths are told apart by their last part alone.
+  return (other) => {
+    if (!other.endsWith(`/${basename(path)}`) && !other.endsWith('.partial')) return false;
+    const full = resolve(other);
+    return full === path || full.startsWith(hidden);
+  };
 }
 
 function entryOf({ name, place }: ChecksumTask, { digests, size, blocks }: ChecksumResult) {

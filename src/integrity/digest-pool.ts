@@ -193,7 +193,7 @@ function startTeam(count: number, onAnswer: (answer: DigestAnswer) => void): Tea
     wake?.();
   };
   const workers = Array.from({ length: count }, () => {
-    const worker = new Worker(workerUrl());
+    const worker = new Worker(workerUrl(), { resourceLimits: { maxYoungGenerationSizeMb: 4 } });
     worker.on('message', (answer: DigestAnswer) => {
       onAnswer(answer);
       tell();

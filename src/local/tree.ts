@@ -47,6 +47,51 @@ async function* listBelow(
   }
 }
 
+/**
+ * Paths of the files below `directory` as {@link listTree} has them, with nothing asked of each but what directories
+ * tell: a fifth of the time. Links to files count; what cannot be told is a `problem`.
+ */
+export function* listFiles(
+  directory: string,
+  below = '',
+): Generator<{ readonly name: string; readonly problem?: string }> {
+  for (const entry of readEntries(directory)) {
+    const name = entry.name.toString('utf8');
+    const relative = below === '' ? name : `${below}/${name}`;
+    if (!Buffer.from(name, 'utf8').equals(entry.name)) {
+      const shown = JSON.stringify(entry.name.toString('latin1'));
+      yield { name: relative, problem: `${shown}: the name is not UTF-8` };
+      continue;
+    }
+    if (isPartialFolder(name)) continue;
+    const path = join(directory, name);
+    if (entry.isDirectory()) {
+      try {
+        yield* listFiles(path, relative);
+      } catch (error) {
+        yield { name: relative, problem: toTransferError(error, 'list').message };
+      }
+    } else if (!entry.isSymbolicLink() || isFileBehind(path)) yield { name: relative };
+  }
+}
+
+function readEntries(directory: string): fs.Dirent<Buffer>[] {
+  try {
+    const entries = fs.readdirSync(directory, { withFileTypes: true, encoding: 'buffer' });
+    return entries.sort((a, b) => Buffer.compare(a.name, b.name));
+  } catch (error) {
+    throw toTransferError(error, `list \`${directory}\``);
+  }
+}
+
+function isFileBehind(path: string): boolean {
+  try {
+    return fs.statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
 async function readNames(directory: string): Promise<Buffer[]> {
   try {
     const names = await fs.promises.readdir(directory, { encoding: 'buffer' });
