@@ -7,6 +7,7 @@ import type { BlockDigests } from './integrity/block-digests.ts';
 import type { FileIdentity } from './integrity/digest-file.ts';
 import { digestFiles } from './integrity/digest-pool.ts';
 import { retryUnit } from './layers.ts';
+import { isSlow } from './local/slow.ts';
 import { formatLocation } from './location.ts';
 import { isLocal } from './plan.ts';
 import type { Algorithm, Digest } from './protocol.ts';
@@ -78,7 +79,7 @@ async function* digestLocal<T extends ChecksumTask>(
       yield { path: task.place.location.path, algorithms, blocks };
     }
   }
-  for await (const { result } of digestFiles(jobs(), { signal })) {
+  for await (const { result } of digestFiles(jobs(), { signal, isSlow })) {
     const task = underWay.shift() as T;
     yield { task, result: result instanceof Error ? result : { ...result, size: result.identity.size } };
   }

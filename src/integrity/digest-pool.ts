@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TransferError } from '../errors.ts';
@@ -15,11 +16,18 @@ export interface DigestedFile {
 const BATCH = 256;
 /** Batches under way: one that is worked on, one that is there when it is done. */
 const AHEAD = 2;
-/** Up to so many files with so many bytes are digested here: threads take 30 ms to start. */
-const FEW = { files: 64, bytes: 8 * 1024 * 1024 };
+/**
+ * Bytes of a file, on average, up to which this thread takes a batch by itself: reading and hashing 10,000 files of 10 KiB
+ * takes it as long as two threads, which start first and are told of each, and half the memory.
+ */
+const SMALL_BYTES = 64 * 1024;
+/** Few files with so many bytes in all are digested here, too: threads take 30 ms to start. */
+const LITTLE_BYTES = 8 * 1024 * 1024;
 
 export interface DigestOptions {
   readonly signal?: AbortSignal | undefined;
+  /** True for a file that may have to come over a network. */
+  readonly isSlow?: (path: string) => boolean;
   /** Threads that read and hash, as many as there are processors without it. */
   readonly threads?: number;
 }
@@ -33,14 +41,20 @@ export async function* digestFiles(
   options: DigestOptions = {},
 ): AsyncGenerator<DigestedFile> {
   const batches = batchesOf(jobs);
-  const first = await batches.next();
-  if (first.done) return;
-  const second = first.value.length < BATCH ? undefined : await batches.next();
-  if ((!second || second.done) && (await isLittle(first.value))) {
-    for (const job of first.value) yield { path: job.path, result: await digestHere(job, options) };
-    return;
+  for (let next = await batches.next(); !next.done; next = await batches.next()) {
+    const batch = next.value;
+    if (!isLight(batch, options)) {
+      const second = batch.length < BATCH ? undefined : await batches.next();
+      yield* digestByThreads(batch, second?.done === false ? second.value : undefined, batches, options);
+      return;
+    }
+    for (const job of batch) yield { path: job.path, result: await digestHere(job, options) };
+    // Signals reach this thread between two turns only.
+    await new Promise((resolve) => setImmediate(resolve));
+    const [first] = batch;
+    if (options.signal?.aborted && first)
+      throw new TransferError('canceled', `read \`${first.path}\`: canceled`);
   }
-  yield* digestByThreads(first.value, second?.done === false ? second.value : undefined, batches, options);
 }
 
 async function* batchesOf(jobs: Iterable<DigestJob> | AsyncIterable<DigestJob>): AsyncGenerator<DigestJob[]> {
@@ -54,13 +68,15 @@ async function* batchesOf(jobs: Iterable<DigestJob> | AsyncIterable<DigestJob>):
   if (batch.length > 0) yield batch;
 }
 
-async function isLittle(jobs: readonly DigestJob[]): Promise<boolean> {
-  if (jobs.length > FEW.files) return false;
-  const { statSync } = await import('node:fs');
-  let bytes = 0;
-  for (const { path } of jobs) bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+/** Calls that may wait for a network are better made by several threads at once. */
+function isLight(jobs: readonly DigestJob[], { isSlow }: DigestOptions): boolean {
+  const [first] = jobs;
   // One file by one digest is no quicker on another thread.
-  return bytes <= FEW.bytes || (jobs.length === 1 && jobs[0]?.algorithms.length === 1 && !jobs[0].blocks);
+  if (jobs.length === 1 && first?.algorithms.length === 1 && !first.blocks) return true;
+  if (first && isSlow?.(first.path)) return false;
+  let bytes = 0;
+  for (const { path } of jobs) bytes += fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return bytes <= Math.max(LITTLE_BYTES, jobs.length * SMALL_BYTES);
 }
 
 async function digestHere(job: DigestJob, { signal }: DigestOptions): Promise<FileDigests | TransferError> {

@@ -2,6 +2,7 @@ import { type BigIntStats, existsSync, statSync } from 'node:fs';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { changed, type FileDigests, identityOf, isSame } from '../../integrity/digest-file.ts';
 import { digestFiles } from '../../integrity/digest-pool.ts';
+import { isSlow } from '../../local/slow.ts';
 import { readAccounts } from '../../report/accounts.ts';
 import { appendIntegrityBlock, integrityBlock } from '../../report/integrity-data.ts';
 import { EXIT } from '../failures.ts';
@@ -40,7 +41,7 @@ async function generate(order: IntegrityOrder, io: Io, log: IntegrityLog): Promi
   const tell = teller(order.action, io);
   let at = 0;
   const jobs = named.map(({ pfn }) => ({ path: pfn, algorithms: ['sha256'] as const }));
-  for await (const { result } of digestFiles(jobs)) {
+  for await (const { result } of digestFiles(jobs, { isSlow })) {
     const one = named[at] as Named;
     at += 1;
     if (result instanceof TransferError) {

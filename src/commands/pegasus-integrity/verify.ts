@@ -2,6 +2,7 @@ import { TransferError } from '../../errors.ts';
 import type { FileDigests } from '../../integrity/digest-file.ts';
 import { digestFiles } from '../../integrity/digest-pool.ts';
 import { createMetaCatalog } from '../../integrity/meta.ts';
+import { isSlow } from '../../local/slow.ts';
 import type { Digest } from '../../protocol.ts';
 import { EXIT } from '../failures.ts';
 import type { Io } from '../io.ts';
@@ -35,6 +36,7 @@ async function checkAll(
 ): Promise<boolean> {
   const digested = digestFiles(
     checks.flatMap(({ pfn, expected }) => (expected ? { path: pfn, algorithms: [expected.algorithm] } : [])),
+    { isSlow },
   );
   let isGood = true;
   for (const check of checks) {
