@@ -13,7 +13,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readReceipts } from '../../src/integrity/receipts.ts';
-import { bridle, entry, scratch } from './run-command.ts';
+import { bridle, ended, entry, scratch, start } from './run-command.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const NOTHING = { status: 0, stdout: '', stderr: '' };
@@ -133,6 +133,26 @@ describe('receipts', () => {
     expect(problems(cwd)).toEqual([]);
     expect(await verify(cwd)).toMatchObject({ status: 0, stderr: '3 proven\n' });
     expect(readdirSync(cwd).filter((name) => name.includes('lock'))).toEqual([]);
+  });
+
+  test('P9 a run that is killed while it writes leaves what the next one can go on with', async () => {
+    const cwd = scene();
+    mkdirSync(join(cwd, 'many'));
+    for (let index = 0; index < 1200; index += 1) writeFileSync(join(cwd, 'many', `f${index}`), `${index}`);
+    const run = start(['cp', '-q', '-r', '--receipts', 'done.jsonl', 'many', 'd/'], { cwd });
+    const end = ended(run);
+    await expect
+      .poll(() => statSync(join(cwd, 'done.jsonl'), { throwIfNoEntry: false })?.size ?? 0, {
+        timeout: 20_000,
+        interval: 5,
+      })
+      .toBeGreaterThan(0);
+    run.kill('SIGKILL');
+    await end;
+    expect((await copy(cwd, 'a')).status).toBe(0);
+    expect(problems(cwd)).toEqual([]);
+    expect(JSON.parse(linesOf(cwd).at(-1) ?? '').destination).toBe(`file://${cwd}/d/a`);
+    expect(await verify(cwd)).toMatchObject({ status: 0, stdout: '' });
   });
 
   test('a broken chain is told by the line, and the files still count', async () => {
