@@ -33,8 +33,14 @@ export async function withLock<T>(path: string, wait: LockWait, work: () => Prom
   try {
     return await work();
   } finally {
-    await unlink(path).catch(() => undefined);
+    await letGo(path);
   }
+}
+
+/** Another machine may have taken over what was held for too long: that one is not ours to remove. */
+async function letGo(path: string): Promise<void> {
+  const owner = await ownerOf(path).catch(() => undefined);
+  if (owner?.writer === writerId()) await unlink(path).catch(() => undefined);
 }
 
 /** False when the lock exists. */
@@ -62,7 +68,7 @@ async function takeDownDead(path: string, now: number): Promise<boolean> {
     if ((await ownerOf(path))?.writer === owner.writer) await unlink(path);
     return true;
   } finally {
-    await unlink(guard);
+    await letGo(guard);
   }
 }
 

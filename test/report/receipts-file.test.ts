@@ -94,6 +94,14 @@ describe('the lock beside a file', () => {
   });
 });
 
+test('a lock that another machine took over meanwhile is left to it', async () => {
+  await withLock(lock(), patient, async () => {
+    rmSync(lock());
+    symlinkSync('00000000-00000001-000000000000', lock());
+  });
+  expect(readdirSync(directory)).toEqual(['done.jsonl.lock']);
+});
+
 describe('the file of receipts', () => {
   test('has what is done, in order, over many batches, and nothing else', async () => {
     const { consumer, told, done } = await open();
