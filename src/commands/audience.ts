@@ -16,7 +16,8 @@ export interface Audience {
   close(): Promise<void>;
 }
 
-export type Voice = Pick<RunValues, 'quiet' | 'debug'> & Partial<Pick<RunValues, 'report' | 'events'>>;
+export type Voice = Pick<RunValues, 'quiet' | 'debug'> &
+  Partial<Pick<RunValues, 'report' | 'receipts' | 'events'>>;
 
 /** Progress, summary and the reports that were asked for. */
 export async function gather(voice: Voice, io: Io): Promise<Audience> {
@@ -38,6 +39,11 @@ export async function gather(voice: Voice, io: Io): Promise<Audience> {
       import('../report/report-file.ts'),
     ]);
     consumers.push(jsonReport({ file: openReportFile(voice.report), version: VERSION, now: Date.now }));
+  }
+  if (voice.receipts !== undefined) {
+    const { receiptsFile } = await import('../report/receipts-file.ts');
+    const options = { path: voice.receipts, version: VERSION, now: Date.now, warn: above };
+    consumers.push(await receiptsFile(options));
   }
   if (voice.events !== undefined) {
     const { openEvents } = await import('./open-events.ts');

@@ -19,6 +19,7 @@ export function legacyValues(given: Values<typeof LEGACY_OPTIONS>, env: Environm
     ...values,
     threads: Math.min(threads, MOST_THREADS),
     attempts: Math.max(1, given.maxAttempts),
+    receipts: undefined,
     symlink: given.symlink,
     debug: given.debug,
     // Worker nodes know no hosts, and this program never asked; a key that changes is refused all the same.

@@ -96,6 +96,12 @@ export const RUN = {
   symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
   dryRun: flag({ name: 'dry-run', help: 'only print what would be done, and why' }),
   report: text({ name: 'report', value: 'FILE', help: 'write a JSON report of every file' }),
+  receipts: text({
+    name: 'receipts',
+    value: 'FILE',
+    env: 'BRIDLE_RECEIPTS',
+    help: 'append a receipt of every file',
+  }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress, and no summary unless one fails' }),
   perHost: whole({
     name: 'per-host',

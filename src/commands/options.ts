@@ -59,6 +59,7 @@ export const VERIFY_OPTIONS = {
   format: { ...FORMAT, shown: 'as its name tells' },
   root: text({ name: 'root', value: 'PLACE', help: 'directory or URL that names are relative to' }),
   extra: flag({ name: 'extra', help: 'files that no manifest names are wrong, too' }),
+  receipts: text({ name: 'receipts', value: 'FILE', help: 'what these receipts say, and their chain' }),
   read: flag({ name: 'read', help: 'read every byte, whatever a service says' }),
   verbose: flag({ name: 'verbose', letter: 'v', help: 'name what is proven, too' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no summary' }),

@@ -26,7 +26,8 @@ export function runOptions(
     itemSeconds: values.itemTimeout,
     retryNotFoundSeconds: values.retryNotFound,
     removeAnyway: values.removeAnyway ?? false,
-    checksums: values.checksum,
+    // A receipt without a digest proves nothing later.
+    checksums: values.receipts !== undefined && values.checksum.length === 0 ? ['sha256'] : values.checksum,
     verifyWritten: values.verifyWritten,
     require: values.require,
     preserve: values.preserve,

@@ -13,6 +13,7 @@ import { below, lastName, parseArgument } from './arguments.ts';
 import { badInput } from './failures.ts';
 import type { Visit } from './places.ts';
 import { readBytes } from './read-bytes.ts';
+import { readReceiptDemands } from './receipt-demands.ts';
 
 /** Something that stands in the way of a proof, and is no file that was looked at. */
 export interface Finding {
@@ -49,12 +50,22 @@ const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd']);
 /** Reads what the arguments of `verify` ask for. Rejects with what ends the command with status 2. */
 export async function readDemands(
   texts: readonly string[],
-  values: { readonly format: FormatName | undefined; readonly root: string | undefined },
+  values: {
+    readonly format: FormatName | undefined;
+    readonly root: string | undefined;
+    readonly receipts: string | undefined;
+  },
   visit: Visit,
 ): Promise<Demands> {
   const tasks: VerifyTask[] = [];
   const findings: Finding[] = [];
   const roots: Root[] = [];
+  const { receipts } = values;
+  if (receipts !== undefined) {
+    const read = await badInput(() => readReceiptDemands(receipts, visit));
+    tasks.push(...read.tasks);
+    findings.push(...read.findings);
+  }
   let digests: Digest[] = [];
   for (const text of texts) {
     const digest = readDigest(text);

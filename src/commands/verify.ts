@@ -16,7 +16,7 @@ import { listExtra } from './verify-extra.ts';
 /** `bridle verify MANIFEST...` or `ALG:HEX PLACE`: what must be, against what is. */
 export async function verify(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(args, VERIFY_OPTIONS, { env: io.env });
-  if (positionals.length === 0) {
+  if (positionals.length === 0 && values.receipts === undefined) {
     throw new TransferError('invalid-request', 'expected a manifest, or ALG:HEX and a file; got nothing', {
       hint: 'such as `bridle verify SHA256SUMS`, or `bridle verify sha256:9f86… data.bin`',
     });

@@ -72,7 +72,7 @@ describe('completions', () => {
         .toString()
         .trim();
     expect(complete('bridle', 'tr')).toBe('transfer');
-    expect(complete('bridle', 'cp', '--rec')).toBe('--recursive');
+    expect(complete('bridle', 'cp', '--recu')).toBe('--recursive');
     expect(complete('bridle', 'cp', 'fi')).toBe('');
     expect(complete('bridle', 'completions', 'f')).toBe('fish');
   });

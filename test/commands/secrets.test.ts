@@ -93,7 +93,7 @@ describe.each(Object.entries(KINDS))('P10 S5 %s', (_, kind) => {
       writeFileSync(join(cwd, 'list'), '');
       const args =
         program === 'bridle'
-          ? ['transfer', '--debug', '--report', 'report', '--events', 'events']
+          ? ['transfer', '--debug', '--report', 'report', '--events', 'events', '--receipts', 'receipts']
           : ['--debug'];
       const parts = { PEGASUS_MULTIPART_DIR: cwd, KICKSTART_INTEGRITY_DATA: join(cwd, 'blocks') };
       const { status, stdout, stderr } = await bridle(args, {
@@ -107,6 +107,7 @@ describe.each(Object.entries(KINDS))('P10 S5 %s', (_, kind) => {
         FORMS.some((form) => running.requests.some((request) => String(kind.shown(request)).includes(form))),
       ).toBe(true);
       const everything = stdout + stderr + filesBelow(cwd, [CREDENTIALS]);
+      if (program === 'bridle') expect(readFileSync(join(cwd, 'receipts'), 'utf8')).toContain('"source"');
       for (const form of FORMS) expect(everything).not.toContain(form);
     },
   );
