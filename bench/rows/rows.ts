@@ -4,6 +4,7 @@ import { bigLocal } from './big-local.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
+import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
@@ -21,4 +22,8 @@ export const ROWS: readonly Row[] = [
   diskSmall,
   diskBig,
   million,
+  sftpUp,
+  sftpDown,
+  sftpUpGcm,
+  sftpDownGcm,
 ];
