@@ -24,6 +24,8 @@ export interface Bar {
   readonly time?: number;
   /** Its speed is at least this many times theirs. */
   readonly speed?: number;
+  /** It takes at most this many seconds more than they do. */
+  readonly longer?: number;
 }
 
 /** What is run in turn, and what it is held to. */

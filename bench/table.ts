@@ -94,7 +94,14 @@ function judgeBar(bar: Bar, measured: readonly Measured[]): string {
   const own = of(bar.contender);
   const theirs = bar.against.map(of).filter((seconds) => seconds !== undefined);
   const peers = bar.against.join(' or ');
-  const { time: most, speed: least } = bar;
+  const { time: most, speed: least, longer } = bar;
+  if (longer !== undefined) {
+    const wanted = `at most ${time(longer)} longer than ${peers}`;
+    if (!own || theirs.length < bar.against.length) return `- not measured: ${bar.contender} ${wanted}`;
+    const more = median(own) - Math.max(...theirs.map(median));
+    const sign = more < 0 ? '-' : '';
+    return `- ${more <= longer ? 'held' : 'MISSED'}: ${bar.contender} ${wanted}: ${sign}${time(Math.abs(more))}`;
+  }
   const wanted =
     least === undefined
       ? `at most ${most} × the time of ${peers}`

@@ -1,6 +1,7 @@
 import type { Row } from '../row.ts';
 import { bigHttp } from './big-http.ts';
 import { bigLocal } from './big-local.ts';
+import { davDown, davSmall, davUp } from './dav.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
@@ -8,6 +9,7 @@ import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
+import { startProtocols } from './start-protocols.ts';
 
 /** Every row, in the order of the table. */
 export const ROWS: readonly Row[] = [
@@ -26,4 +28,8 @@ export const ROWS: readonly Row[] = [
   sftpDown,
   sftpUpGcm,
   sftpDownGcm,
+  davUp,
+  davDown,
+  davSmall,
+  startProtocols,
 ];
