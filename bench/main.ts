@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildProduct, describeCheckout, describeMachine } from '../test/torture/checkout.ts';
-import { runOnce } from './measure.ts';
+import { type Run, runOnce } from './measure.ts';
 import type { Contender, Contest, Row } from './row.ts';
 import { ROWS } from './rows/rows.ts';
 import { type StageOptions, withStage } from './stage.ts';
@@ -14,6 +14,7 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   curl: ['--version'],
   openssl: ['version'],
   cp: ['--version'],
+  ssh: ['-V'],
 };
 const RUNS = 5;
 
@@ -84,16 +85,24 @@ async function measure(
   contenders: readonly Contender[],
   runs: number,
 ): Promise<Measured[]> {
-  const measured: { contender: Contender; seconds: number[]; memory: number | undefined }[] = [];
+  const measured: (Measured & { readonly seconds: number[]; readonly processor: Run['processor'][] })[] = [];
   for (const contender of contenders) {
     progress(`${row}: memory of ${contender.name}`);
-    const { memory, seconds } = await runOnce(contender, contest, { memory: true });
-    measured.push({ contender, seconds: runs === 0 ? [seconds] : [], memory });
+    const { memory, seconds, processor, temporary } = await runOnce(contender, contest, { memory: true });
+    measured.push({
+      contender,
+      seconds: runs === 0 ? [seconds] : [],
+      processor: runs === 0 ? [processor] : [],
+      memory,
+      temporary,
+    });
   }
-  for (let run = 1; run <= runs; run += 1) {
-    for (const { contender, seconds } of measured) {
-      progress(`${row}: run ${run} of ${runs}, ${contender.name}`);
-      seconds.push((await runOnce(contender, contest, { memory: false })).seconds);
+  for (let round = 1; round <= runs; round += 1) {
+    for (const { contender, seconds, processor } of measured) {
+      progress(`${row}: run ${round} of ${runs}, ${contender.name}`);
+      const run = await runOnce(contender, contest, { memory: false });
+      seconds.push(run.seconds);
+      processor.push(run.processor);
     }
   }
   progress('');
@@ -106,8 +115,10 @@ function isThere(program: string): boolean {
 
 function peerVersions(): string[] {
   return Object.entries(PEERS).map(([program, words]) => {
-    const { stdout } = spawnSync(program, words, { encoding: 'utf8' });
-    return stdout ? (stdout.split('\n')[0] ?? '').split(' ').slice(0, 3).join(' ') : `no ${program}`;
+    const { stdout, stderr } = spawnSync(program, words, { encoding: 'utf8' });
+    // ssh tells its version on the other stream.
+    const text = stdout || stderr;
+    return text ? (text.split('\n')[0] ?? '').split(' ').slice(0, 3).join(' ') : `no ${program}`;
   });
 }
 

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { processorTimes, readOr, treeOf } from './processes.ts';
 import type { Contender, Contest } from './row.ts';
 
 /** The kernel keeps the peak; between looks only a process that ends is lost. */
@@ -11,6 +12,10 @@ export interface Run {
   readonly seconds: number;
   /** Sum of the peaks of every process, MiB; only when asked for. */
   readonly memory?: number;
+  /** Seconds of processor time, of the contender with all its processes and of the servers. */
+  readonly processor: { readonly own: number; readonly servers: number };
+  /** The most bytes in the contest's `temporary`; only with `memory`. */
+  readonly temporary?: number;
 }
 
 /** Runs a contender once, from an empty output. Throws when it ends or leaves anything other than it should. */
@@ -19,27 +24,38 @@ export async function runOnce(
   contest: Contest,
   options: { readonly memory: boolean },
 ): Promise<Run> {
-  const { output, words, status = 0, name } = contender;
+  const { output, words, status = 0, name, isOutputOpen = false } = contender;
   if (output !== undefined) {
     await rm(output, { recursive: true, force: true });
     await mkdir(output, { recursive: true });
+    if (isOutputOpen) await chmod(output, 0o777);
   }
   const [program = '', ...args] = words;
   let stderr = '';
+  const before = processorTimes(contest.servers ?? []);
   const began = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   child.stderr.on('data', (text: Buffer) => {
     stderr = (stderr + text.toString()).slice(-1000);
   });
   const watch = options.memory ? watchMemory(child) : undefined;
+  const watchBytes =
+    options.memory && contest.temporary !== undefined ? watchDirectory(contest.temporary) : undefined;
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
   });
   const seconds = (performance.now() - began) / 1000;
+  const after = processorTimes(contest.servers ?? []);
+  const processor = { own: after.own - before.own, servers: after.servers - before.servers };
   if (code !== status) throw new Error(`${name}: expected exit status ${status}, got ${code}: ${stderr}`);
   if (output !== undefined && contest.leaves) await checkOutput(name, output, contest.leaves);
-  return watch ? { seconds, memory: watch() } : { seconds };
+  return {
+    seconds,
+    processor,
+    ...(watch ? { memory: watch() } : {}),
+    ...(watchBytes ? { temporary: watchBytes() } : {}),
+  };
 }
 
 async function checkOutput(name: string, output: string, leaves: NonNullable<Contest['leaves']>) {
@@ -72,20 +88,28 @@ function watchMemory(child: ChildProcess): () => number {
   };
 }
 
-function treeOf(pid: number): number[] {
-  const children = readOr(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(treeOf)];
+/** Looks at the files below a directory until it is asked for the most bytes that lay there at once. */
+function watchDirectory(directory: string): () => number {
+  let most = 0;
+  const timer = setInterval(() => {
+    const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    const sizes = files.map(
+      ({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false })?.size ?? 0,
+    );
+    most = Math.max(
+      most,
+      sizes.reduce((sum, size) => sum + size, 0),
+    );
+  }, LOOK_MS);
+  return () => {
+    clearInterval(timer);
+    return most;
+  };
 }
 
 /** VmHWM, KiB (proc(5)). */
 function peakOf(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0);
-}
-
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

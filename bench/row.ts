@@ -11,6 +11,8 @@ export interface Contender {
   readonly status?: number;
   /** Emptied before each run, outside the timed part. */
   readonly output?: string;
+  /** Anybody may write to `output`: a server that is another user does. */
+  readonly isOutputOpen?: boolean;
 }
 
 /** What one contender has to reach, in medians of the same table. */
@@ -22,6 +24,8 @@ export interface Bar {
   readonly time?: number;
   /** Its speed is at least this many times theirs. */
   readonly speed?: number;
+  /** It takes at most this many seconds more than they do. */
+  readonly longer?: number;
 }
 
 /** What is run in turn, and what it is held to. */
@@ -34,6 +38,10 @@ export interface Contest {
   readonly moves?: { readonly count: number; readonly unit: 'files' | 'MB' };
   /** What is in `output` afterwards; a contender that leaves anything else is out of the contest. */
   readonly leaves?: { readonly files: number; readonly bytes: number };
+  /** Process ids of the servers at the top; the table then tells whose processor time a run took. */
+  readonly servers?: readonly number[];
+  /** A directory where nothing may be written: the table tells the most bytes that lay there. */
+  readonly temporary?: string;
 }
 
 /** One row of the benchmarks: makes its inputs, says what to run. */

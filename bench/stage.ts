@@ -1,8 +1,13 @@
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startServer } from '../fixtures/servers/servers.ts';
+import {
+  type ServerName,
+  type ServerOptions,
+  type ServerTypes,
+  startServer,
+} from '../fixtures/servers/servers.ts';
 import { memoryDirectory, withScratch } from '../test/torture/scratch.ts';
 
 const BIN = fileURLToPath(new URL('../bin/', import.meta.url));
@@ -21,6 +26,8 @@ export interface Stage {
   folder(name: string): Promise<string>;
   /** A web server on the loopback; the same one for a whole row. */
   web(): Promise<{ readonly url: string; readonly root: string }>;
+  /** A server whose files lie in memory; it ends with the row. */
+  server<Name extends ServerName>(name: Name, options?: ServerOptions): Promise<ServerTypes[Name]>;
 }
 
 export interface StageOptions {
@@ -43,6 +50,7 @@ async function setStage<T>(
   work: (stage: Stage) => Promise<T>,
 ): Promise<T> {
   let web: ReturnType<typeof startWeb> | undefined;
+  const stops: (() => Promise<void>)[] = [];
   const stage: Stage = {
     directory,
     disk,
@@ -57,11 +65,19 @@ async function setStage<T>(
       web ??= startWeb(join(directory, 'web'));
       return web;
     },
+    async server(name, options = {}) {
+      // Servers that drop root must be able to walk through.
+      await chmod(directory, 0o711);
+      const server = await startServer(name, { directory: join(directory, name), ...options });
+      stops.push(() => server.stop());
+      return server;
+    },
   };
   try {
     return await work(stage);
   } finally {
     await (await web?.catch(() => undefined))?.stop();
+    for (const stop of stops.reverse()) await stop();
   }
 }
 

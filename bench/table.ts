@@ -1,9 +1,12 @@
+import type { Run } from './measure.ts';
 import type { Bar, Contender, Contest } from './row.ts';
 
 export interface Measured {
   readonly contender: Contender;
   readonly seconds: readonly number[];
+  readonly processor: readonly Run['processor'][];
   readonly memory: number | undefined;
+  readonly temporary: number | undefined;
 }
 
 /** The middle value; the mean of the middle two when there is none. */
@@ -21,7 +24,7 @@ export function formatContest(
   missing: readonly string[],
   short: (text: string) => string,
 ): string {
-  const { moves } = contest;
+  const { moves, servers, temporary } = contest;
   const base = median(measured[0]?.seconds ?? []);
   const head = [
     '',
@@ -30,9 +33,11 @@ export function formatContest(
     'min–max',
     'times the first',
     ...(moves ? [`${moves.unit}/s`] : []),
+    ...(servers ? ['processor time', "servers' share"] : []),
     'peak memory',
+    ...(temporary === undefined ? [] : ['temporary bytes']),
   ];
-  const lines = measured.map(({ contender, seconds, memory }) => {
+  const lines = measured.map(({ contender, seconds, memory, ...run }) => {
     const middle = median(seconds);
     return [
       contender.name,
@@ -41,7 +46,9 @@ export function formatContest(
       `${time(Math.min(...seconds))}–${time(Math.max(...seconds))}`,
       (middle / base).toFixed(2),
       ...(moves ? [contender.output ? Math.round(moves.count / middle).toLocaleString('en') : ''] : []),
+      ...(servers ? shares(run.processor) : []),
       memory === undefined ? '' : `${Math.round(memory)} MiB`,
+      ...(temporary === undefined ? [] : [(run.temporary ?? 0).toLocaleString('en')]),
     ];
   });
   const table = [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`);
@@ -49,6 +56,13 @@ export function formatContest(
   const parts = [table.join('\n'), judge(contest, measured).join('\n'), commands.join('\n')];
   if (missing.length > 0) parts.push(`Left out: ${missing.join('; ')}`);
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+/** Of the whole, and how much of it the servers took. */
+function shares(processor: Measured['processor']): string[] {
+  const servers = median(processor.map((one) => one.servers));
+  const whole = median(processor.map((one) => one.own + one.servers));
+  return [time(whole), whole === 0 ? '' : `${Math.round((100 * servers) / whole)} %`];
 }
 
 function time(seconds: number): string {
@@ -80,7 +94,14 @@ function judgeBar(bar: Bar, measured: readonly Measured[]): string {
   const own = of(bar.contender);
   const theirs = bar.against.map(of).filter((seconds) => seconds !== undefined);
   const peers = bar.against.join(' or ');
-  const { time: most, speed: least } = bar;
+  const { time: most, speed: least, longer } = bar;
+  if (longer !== undefined) {
+    const wanted = `at most ${time(longer)} longer than ${peers}`;
+    if (!own || theirs.length < bar.against.length) return `- not measured: ${bar.contender} ${wanted}`;
+    const more = median(own) - Math.max(...theirs.map(median));
+    const sign = more < 0 ? '-' : '';
+    return `- ${more <= longer ? 'held' : 'MISSED'}: ${bar.contender} ${wanted}: ${sign}${time(Math.abs(more))}`;
+  }
   const wanted =
     least === undefined
       ? `at most ${most} × the time of ${peers}`

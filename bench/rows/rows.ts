@@ -1,13 +1,16 @@
 import type { Row } from '../row.ts';
 import { bigHttp } from './big-http.ts';
 import { bigLocal } from './big-local.ts';
+import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
+import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
+import { startProtocols } from './start-protocols.ts';
 
 /** Every row, in the order of the table. */
 export const ROWS: readonly Row[] = [
@@ -27,4 +30,12 @@ export const ROWS: readonly Row[] = [
   digestEight,
   digestFour,
   digestSmall,
+  sftpUp,
+  sftpDown,
+  sftpUpGcm,
+  sftpDownGcm,
+  davUp,
+  davDown,
+  davSmall,
+  startProtocols,
 ];

@@ -5,6 +5,12 @@ const MAX_PACKET = 4 * 1024 * 1024;
 /** Length, type, id and the length of the data. */
 const DATA_HEAD = 13;
 
+/**
+ * Heads are read through this much memory, and what comes behind them is copied; the rest of a long body is read straight
+ * to where it belongs.
+ */
+const SCRATCH = 4096;
+
 const REPLIES: ReadonlySet<number> = new Set([
   MESSAGE.version,
   MESSAGE.status,
@@ -25,11 +31,22 @@ export interface PacketConsumer {
   packet(type: number, id: number, body: Buffer): void;
 }
 
-/**
- * Cuts a stream into packets. The data of READs is copied once, straight to where it belongs. The returned function
- * throws `unavailable` for what is no SFTP, and must not be called again then.
- */
-export function createPacketReader(consumer: PacketConsumer): (chunk: Uint8Array) => void {
+/** Takes bytes in two ways, which may alternate. Throws `unavailable` for what is no SFTP, and must not be used again then. */
+export interface PacketReader {
+  /** Where the next bytes go, for one {@link PacketReader.came}. */
+  memory(): Uint8Array;
+  /** So many bytes were put there. */
+  came(count: number): void;
+  /** Bytes from elsewhere. */
+  take(chunk: Uint8Array): void;
+  /** What {@link PacketReader.memory} gave out last belongs to a READ under way. */
+  isInTarget(): boolean;
+}
+
+/** Cuts a stream into packets. */
+export function createPacketReader(consumer: PacketConsumer): PacketReader {
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH);
+  let isDirect = false;
   const head = Buffer.alloc(DATA_HEAD);
   let headLength = 0;
   let headWant = 5;
@@ -73,7 +90,7 @@ export function createPacketReader(consumer: PacketConsumer): (chunk: Uint8Array
     else consumer.packet(type, packet.readUInt32BE(0), packet.subarray(4));
   }
 
-  return (chunk) => {
+  function take(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length || (body && filled === wanted); ) {
       if (!body) {
         const piece = Math.min(headWant - headLength, chunk.length - at);
@@ -89,6 +106,23 @@ export function createPacketReader(consumer: PacketConsumer): (chunk: Uint8Array
       at += piece;
       if (filled === wanted) finish(body);
     }
+  }
+
+  return {
+    take,
+    memory() {
+      isDirect = body !== undefined;
+      return body?.subarray(filled, wanted) ?? scratch;
+    },
+    came(count) {
+      if (!isDirect || !body) {
+        take(scratch.subarray(0, count));
+        return;
+      }
+      filled += count;
+      if (filled === wanted) finish(body);
+    },
+    isInTarget: () => isDirect && head[4] === MESSAGE.data,
   };
 }
 

@@ -18,6 +18,9 @@ const UNSAID = { read: 32_768, write: 32_768 };
 /** More in one request is no quicker and holds more memory. */
 const MOST = 256 * 1024;
 
+/** Bytes that are read at a time and thrown away once the session is of no use. */
+const DISCARDED = 64 * 1024;
+
 /** Bytes that one request may ask for or carry. */
 export interface Limits {
   readonly read: number;
@@ -89,6 +92,8 @@ export async function openSession(transport: Transport, waits: SessionWaits): Pr
     if (failed) return;
     failed = why;
     patience.end();
+    // Who waits for a READ may use its memory for something else from now on.
+    if (reader.isInTarget()) transport.kill();
     refuse(why);
     const all = [...pending.values()];
     pending.clear();
@@ -122,7 +127,7 @@ export async function openSession(transport: Transport, waits: SessionWaits): Pr
     patience.await(seconds, 'stalled', `the server was silent for ${seconds} s`);
   }
 
-  const read = createPacketReader({
+  const reader = createPacketReader({
     target: (id) => pending.get(id)?.into,
     data: (id, length) => settle(id).resolve(length),
     packet(type, id, body) {
@@ -138,17 +143,21 @@ export async function openSession(transport: Transport, waits: SessionWaits): Pr
     },
   });
 
+  function understand(read: () => void): void {
+    patience.moved();
+    if (failed) return;
+    try {
+      read();
+    } catch (error) {
+      fail(error instanceof TransferError ? error : malformed(String(error)));
+      transport.kill();
+    }
+  }
+
   transport.listen({
-    bytes(chunk) {
-      patience.moved();
-      if (failed) return;
-      try {
-        read(chunk);
-      } catch (error) {
-        fail(error instanceof TransferError ? error : malformed(String(error)));
-        transport.kill();
-      }
-    },
+    bytes: (chunk) => understand(() => reader.take(chunk)),
+    memory: () => (failed ? Buffer.allocUnsafe(DISCARDED) : reader.memory()),
+    came: (count) => understand(() => reader.came(count)),
     ended: fail,
   });
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import { type SocketPair, socketPair } from './socket-pair.ts';
 import { type SshRun, sshArguments } from './ssh-arguments.ts';
 import { newlyKnown, sshError } from './ssh-errors.ts';
 import type { Transport, TransportListener } from './transport.ts';
@@ -40,15 +41,20 @@ export interface SshOutcome {
 
 /**
  * Runs ssh. It ends when its input does, so it never outlives this process, however that ends; in a session of its own,
- * so that a Ctrl-C at the terminal is for us to act on.
+ * so that a Ctrl-C at the terminal is for us to act on. Its standard streams are one end of `pair`, where there is one.
  */
-export function runSsh(run: SshProcess): SshStreams {
+export function runSsh(run: SshProcess, pair?: SocketPair): SshStreams {
+  const end = pair?.theirs ?? 'pipe';
   const child = spawn(run.program, sshArguments(run), {
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: [end, end, 'pipe'],
     detached: true,
     env: run.ssh.environment as NodeJS.ProcessEnv,
   });
-  const { stdin, stdout, stderr } = child;
+  // It has its own by now; ours would keep the connection open when it ends.
+  pair?.theirs.destroy();
+  const stdin = pair?.ours ?? (child.stdin as Writable);
+  const stdout = pair?.ours ?? (child.stdout as Readable);
+  const stderr = child.stderr as Readable;
   let said = '';
   const told = new Set<string>();
   stderr.setEncoding('latin1');
@@ -64,13 +70,20 @@ export function runSsh(run: SshProcess): SshStreams {
   // An ssh that is gone is told by `exit`, with its reason.
   for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined);
   const ended = new Promise<SshOutcome>((resolve) => {
+    let isSettled = false;
     const settle = (why: TransferError) => {
+      if (isSettled) return;
+      isSettled = true;
       for (const stream of [stdin, stdout, stderr]) stream.destroy();
       resolve({ status: child.exitCode, why, stderr: said });
     };
     const tell = () => settle(sshError({ name: run.name, stderr: said, status: child.exitCode }));
     child.once('error', (error) => settle(startError(error, run)));
-    child.once('close', tell);
+    child.once('close', () => {
+      // What it wrote last may still be on its way.
+      if (!pair || pair.ours.closed || pair.ours.readableEnded) tell();
+      else pair.ours.once('close', tell);
+    });
     child.once('exit', () => setTimeout(tell, LAST_WORDS));
   });
   const kill = (signal: NodeJS.Signals) => {
@@ -98,10 +111,23 @@ function startError(error: Error, run: SshProcess): TransferError {
 }
 
 /** The subsystem of a host by ssh. */
-export function startSsh(run: SshProcess): Transport {
-  const { input, output, ended, kill, close } = runSsh(run);
+export async function startSsh(run: SshProcess): Promise<Transport> {
   let listener: TransportListener | undefined;
-  output.on('data', (chunk: Buffer) => listener?.bytes(chunk));
+  const idle = Buffer.allocUnsafe(1024);
+  let isIdle = true;
+  const pair = await socketPair({
+    memory() {
+      // The first is asked for before anybody listens.
+      isIdle = listener === undefined;
+      return listener?.memory() ?? idle;
+    },
+    came(count) {
+      if (isIdle) listener?.bytes(idle.subarray(0, count));
+      else listener?.came(count);
+    },
+  });
+  const { input, output, ended, kill, close } = runSsh(run, pair);
+  if (!pair) output.on('data', (chunk: Buffer) => listener?.bytes(chunk));
   ended.then(({ why }) => listener?.ended(why));
   return {
     listen(given) {
@@ -109,14 +135,19 @@ export function startSsh(run: SshProcess): Transport {
     },
     write(pieces, flushed) {
       if (!input.writable) return;
-      input.cork();
+      if (input.writableCorked === 0) {
+        input.cork();
+        process.nextTick(() => input.uncork());
+      }
       pieces.forEach((piece, index) => {
         if (index === pieces.length - 1 && flushed) input.write(piece, flushed);
         else input.write(piece);
       });
-      input.uncork();
     },
-    kill,
+    kill() {
+      pair?.ours.destroy();
+      kill();
+    },
     close,
   };
 }
