@@ -6,6 +6,7 @@ import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './di
 import { diskBig, diskSmall } from './disk.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
+import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
 import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
@@ -38,4 +39,8 @@ export const ROWS: readonly Row[] = [
   davDown,
   davSmall,
   startProtocols,
+  s3SmallUp,
+  s3SmallDown,
+  s3BigUp,
+  s3BigDown,
 ];
