@@ -83,9 +83,7 @@ const RULES: readonly Rule[] = [
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
   '@aws-sdk/credential-provider-node': below('src/credentials'),
-  '@smithy/hash-node': below('src/s3'),
   '@smithy/shared-ini-file-loader': below('src/credentials'),
-  '@smithy/signature-v4': below('src/s3'),
   'fast-xml-parser': /^src\/(dav|s3|integrity\/manifests)\//,
   yaml: below('src/integrity/manifests'),
   'hash-wasm': below('src/integrity'),
