@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, posix, relative, resolve } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
-import { formatLocation, LOCAL_SCHEMES, type Location } from '../location.ts';
+import { formatLocation, LOCAL_SCHEMES, type Location, parseUrl } from '../location.ts';
 import type { Algorithm, Digest } from '../protocol.ts';
 import { type FindListed, type Listed, together } from './listed.ts';
 import { readManifest } from './manifests/formats.ts';
@@ -76,10 +76,20 @@ async function openCatalog(file: string, tools: CatalogTools): Promise<Catalog> 
   }
 }
 
-/** Local files are paths here, and paths have one spelling. */
+/** Local files are paths here, and paths and URLs have one spelling. */
 function normalName(name: string): string {
   const path = name.startsWith('file://') ? name.slice('file://'.length) : name;
-  return path.includes('://') || path === '' ? path : posix.normalize(path);
+  if (path.includes('://')) return normalUrl(path);
+  return path === '' ? path : posix.normalize(path);
+}
+
+/** As places are told: without a login, which says nothing of the content. */
+function normalUrl(name: string): string {
+  try {
+    return formatLocation(parseUrl(name).location);
+  } catch {
+    return name;
+  }
 }
 
 /** A copy of its own: a piece of a text keeps the whole text. */
