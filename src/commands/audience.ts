@@ -17,7 +17,7 @@ export interface Audience {
 }
 
 export type Voice = Pick<RunValues, 'quiet' | 'debug'> &
-  Partial<Pick<RunValues, 'report' | 'receipts' | 'events'>>;
+  Partial<Pick<RunValues, 'report' | 'receipts' | 'writeChecksums' | 'checksumsFormat' | 'events'>>;
 
 /** Progress, summary and the reports that were asked for. */
 export async function gather(voice: Voice, io: Io): Promise<Audience> {
@@ -44,6 +44,11 @@ export async function gather(voice: Voice, io: Io): Promise<Audience> {
     const { receiptsFile } = await import('../report/receipts-file.ts');
     const options = { path: voice.receipts, version: VERSION, now: Date.now, warn: above };
     consumers.push(await receiptsFile(options));
+  }
+  if (voice.writeChecksums !== undefined) {
+    const { checksumsFile } = await import('../report/checksums-file.ts');
+    const { writeChecksums: path, checksumsFormat: format } = voice;
+    consumers.push(checksumsFile({ path, format, warn: above }));
   }
   if (voice.events !== undefined) {
     const { openEvents } = await import('./open-events.ts');

@@ -20,6 +20,8 @@ export function legacyValues(given: Values<typeof LEGACY_OPTIONS>, env: Environm
     threads: Math.min(threads, MOST_THREADS),
     attempts: Math.max(1, given.maxAttempts),
     receipts: undefined,
+    writeChecksums: undefined,
+    checksumsFormat: undefined,
     symlink: given.symlink,
     debug: given.debug,
     // Worker nodes know no hosts, and this program never asked; a key that changes is refused all the same.

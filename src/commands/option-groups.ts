@@ -4,6 +4,19 @@ import { algorithms, bytes, choice, flag, requirement, seconds, text, texts, who
 
 const MIB = 1024 * 1024;
 
+const FORMAT_WORDS: readonly FormatName[] = [
+  'sums',
+  'bsd',
+  'meta',
+  'catalog-yaml',
+  'catalog-text',
+  'bagit',
+  'json',
+  'metalink',
+  'ro-crate',
+  'registry',
+];
+
 /** What everything that talks to a service takes. */
 export const SERVICE = {
   debug: flag({ name: 'debug', letter: 'd', help: 'tell more, with stack traces' }),
@@ -96,6 +109,19 @@ export const RUN = {
   symlink: flag({ name: 'symlink', letter: 's', help: 'link local files instead of copying' }),
   dryRun: flag({ name: 'dry-run', help: 'only print what would be done, and why' }),
   report: text({ name: 'report', value: 'FILE', help: 'write a JSON report of every file' }),
+  writeChecksums: text({
+    name: 'write-checksums',
+    value: 'FILE',
+    help: 'write the digests of all that is done',
+  }),
+  checksumsFormat: choice<FormatName>({
+    name: 'checksums-format',
+    value: 'FORMAT',
+    words: FORMAT_WORDS,
+    shown: 'as its name tells',
+    group: 'rare',
+    help: 'how they are written down',
+  }),
   receipts: text({
     name: 'receipts',
     value: 'FILE',
@@ -164,17 +190,6 @@ export const RUN = {
 export const FORMAT = choice<FormatName>({
   name: 'format',
   value: 'FORMAT',
-  words: [
-    'sums',
-    'bsd',
-    'meta',
-    'catalog-yaml',
-    'catalog-text',
-    'bagit',
-    'json',
-    'metalink',
-    'ro-crate',
-    'registry',
-  ],
+  words: FORMAT_WORDS,
   help: 'how they are written down',
 });

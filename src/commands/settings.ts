@@ -26,8 +26,7 @@ export function runOptions(
     itemSeconds: values.itemTimeout,
     retryNotFoundSeconds: values.retryNotFound,
     removeAnyway: values.removeAnyway ?? false,
-    // A receipt without a digest proves nothing later.
-    checksums: values.receipts !== undefined && values.checksum.length === 0 ? ['sha256'] : values.checksum,
+    checksums: wantsDigests(values) ? ['sha256'] : values.checksum,
     verifyWritten: values.verifyWritten,
     require: values.require,
     preserve: values.preserve,
@@ -36,6 +35,11 @@ export function runOptions(
     ...(values.bandwidth === undefined ? {} : { bandwidth: values.bandwidth }),
     ...(fault === undefined ? {} : { fault }),
   };
+}
+
+/** A receipt without a digest proves nothing later, and what is to be written down must be made. */
+function wantsDigests({ receipts, writeChecksums, checksum }: RunValues): boolean {
+  return checksum.length === 0 && (receipts !== undefined || writeChecksums !== undefined);
 }
 
 /** Random numbers from 0 up to 1: the same in every run under `BRIDLE_SEED`, so that one can be repeated. */

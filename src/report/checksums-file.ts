@@ -1,0 +1,77 @@
+import { basename, dirname, relative, resolve } from 'node:path';
+import { TransferError } from '../errors.ts';
+import { parseDigest } from '../integrity/expected.ts';
+import { findFormat } from '../integrity/manifests/formats.ts';
+import type { FormatName } from '../integrity/manifests/manifest.ts';
+import { isBelowRoot } from '../integrity/manifests/names.ts';
+import { formatLocation, LOCAL_SCHEMES } from '../location.ts';
+import type { Outcome } from '../outcome.ts';
+import type { Digest } from '../protocol.ts';
+import type { Consumer, Write } from './consumer.ts';
+import { openPartialFile } from './partial-file.ts';
+
+export interface ChecksumsOptions {
+  readonly path: string;
+  /** As the name of the file tells, without it. */
+  readonly format: FormatName | undefined;
+  /** Takes a line with its newline. */
+  readonly warn: Write;
+}
+
+/** Formats that know files by their logical name. */
+const LOGICAL: ReadonlySet<FormatName> = new Set(['meta', 'catalog-yaml', 'catalog-text']);
+
+const BY_NAME: readonly (readonly [RegExp, FormatName])[] = [
+  [/\.meta$/, 'meta'],
+  [/\.ya?ml$/, 'catalog-yaml'],
+  [/\.json$/, 'json'],
+  [/^(?:tag)?manifest-[a-z0-9]+\.txt$/, 'bagit'],
+];
+
+/**
+ * Writes down the digests of every file that is done, once the run has ended: whole, or not at all. Throws
+ * `invalid-request` for a format that is only read, and when the file cannot be made.
+ */
+export function checksumsFile({ path, format, warn }: ChecksumsOptions): Consumer {
+  const name = format ?? BY_NAME.find(([pattern]) => pattern.test(basename(path)))?.[1] ?? 'sums';
+  const writer = findFormat(name).write?.({});
+  if (!writer) {
+    throw new TransferError('invalid-request', `--write-checksums: \`${name}\` can be read, not written`);
+  }
+  const file = openPartialFile(resolve(path));
+  file.append(writer.begin());
+  return {
+    event(event) {
+      if (event.type !== 'item-ended') return;
+      const { outcome } = event;
+      if (outcome.kind !== 'transfer' || outcome.status !== 'done') return;
+      const digests = Object.entries(outcome.digests).map(([algorithm, value]) =>
+        parseDigest(algorithm, value),
+      );
+      if (digests.length === 0) return;
+      try {
+        file.append(writer.entry(entryOf(outcome, digests, nameOf(outcome, name, path))));
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error;
+        warn(`warning: \`${path}\`: ${error.message}\n`);
+      }
+    },
+    close() {
+      file.append(writer.end());
+      file.publish();
+    },
+  };
+}
+
+/** A link has the digests of what it leads to, and no bytes of its own that were counted. */
+function entryOf({ route, bytes }: Outcome, digests: readonly Digest[], name: string) {
+  return { name, digests, ...(route === 'stream' ? { size: bytes } : {}) };
+}
+
+/** What a reader of the file finds the content by: relative to it where that can be. */
+function nameOf({ lfn, destination }: Outcome, format: FormatName, path: string): string {
+  if (LOGICAL.has(format) && lfn !== '') return lfn;
+  if (!LOCAL_SCHEMES.has(destination.scheme)) return formatLocation(destination);
+  const beside = relative(dirname(resolve(path)), resolve(destination.path));
+  return isBelowRoot(beside) ? beside : resolve(destination.path);
+}
