@@ -24,13 +24,13 @@ export const s3SmallDown: Row = {
 
 export const s3BigUp: Row = {
   name: 's3-big-up',
-  title: 'one file of 2 GiB to Ceph by S3, with its sha256',
+  title: 'one file of 1 GiB to Ceph by S3, with its sha256',
   prepare: (stage) => prepareOne(stage, 'up'),
 };
 
 export const s3BigDown: Row = {
   name: 's3-big-down',
-  title: 'one object of 2 GiB from Ceph by S3, with its sha256',
+  title: 'one object of 1 GiB from Ceph by S3, with its sha256',
   prepare: (stage) => prepareOne(stage, 'down'),
 };
 
@@ -57,7 +57,7 @@ async function prepareMany(stage: Stage, way: Way): Promise<Contest> {
 }
 
 async function prepareOne(stage: Stage, way: Way): Promise<Contest> {
-  const size = stage.quick ? GIB / 8 : 2 * GIB;
+  const size = stage.quick ? GIB / 8 : GIB;
   const service = await openService(stage);
   const from = await stage.folder('here');
   const files = [await makeFile(from, 'big.bin', size)];
