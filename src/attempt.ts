@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
 import { retryUnit } from './layers.ts';
-import { formatLocation, hostKey, LOCAL_SCHEMES } from './location.ts';
+import { formatLocation, hostKey, LOCAL_SCHEMES, pathOf } from './location.ts';
 import type { RouteKind, Verification, Versions } from './outcome.ts';
 import { partialKey } from './partial-key.ts';
 import type { Pair, TransferStep } from './plan.ts';
@@ -176,8 +176,5 @@ function needsDigest(
 }
 
 function sideOf(endpoint: Endpoint, place: Place) {
-  const { path, query } = place.location;
-  // For URL schemes the query is part of what names the file.
-  const full = query === undefined ? path : `${path}?${query}`;
-  return { endpoint, path: full, name: formatLocation(place.location) };
+  return { endpoint, path: pathOf(place.location), name: formatLocation(place.location) };
 }

@@ -8,7 +8,7 @@ import type { FileIdentity } from './integrity/digest-file.ts';
 import { digestFiles } from './integrity/digest-pool.ts';
 import { retryUnit } from './layers.ts';
 import { isSlow } from './local/slow.ts';
-import { formatLocation } from './location.ts';
+import { formatLocation, pathOf } from './location.ts';
 import { isLocal } from './plan.ts';
 import type { Algorithm, Digest } from './protocol.ts';
 import type { Place } from './request.ts';
@@ -36,11 +36,6 @@ export interface ChecksumResult {
   /** What a local file was known by while it was read. */
   readonly identity?: FileIdentity;
   readonly seconds: number;
-}
-
-/** The path that an endpoint is asked for. */
-export function pathOf({ location: { path, query } }: Place): string {
-  return query === undefined ? path : `${path}?${query}`;
 }
 
 export interface ChecksumTools {
@@ -96,7 +91,7 @@ function digestRemote<T extends ChecksumTask>(
     const began = performance.now();
     try {
       const endpoint = await tools.open(task.place);
-      const read = await readThrough(endpoint, pathOf(task.place), {
+      const read = await readThrough(endpoint, pathOf(task.place.location), {
         algorithms: task.algorithms,
         blocks: task.blocks ?? false,
         name,

@@ -282,6 +282,11 @@ export function formatLocation(location: Location): string {
   return `${location.scheme}://${location.authority}${location.path}${query}`;
 }
 
+/** The path that an endpoint is asked for: for URL schemes the query is part of what names the file. */
+export function pathOf({ path, query }: Location): string {
+  return query === undefined ? path : `${path}?${query}`;
+}
+
 /** What limits and breakers count by: one host under one scheme, or `local`. */
 export function hostKey(location: Location): string {
   return LOCAL_SCHEMES.has(location.scheme) ? 'local' : `${location.scheme}://${location.authority}`;

@@ -1,10 +1,10 @@
 import { mapAhead, runsOf } from './ahead.ts';
-import { type ChecksumTools, checksumFiles, pathOf } from './checksum.ts';
+import { type ChecksumTools, checksumFiles } from './checksum.ts';
 import { readThrough } from './digesting.ts';
 import { TransferError, toTransferError } from './errors.ts';
 import { ALGORITHMS } from './integrity/digests.ts';
 import { retryUnit } from './layers.ts';
-import { formatLocation } from './location.ts';
+import { formatLocation, pathOf } from './location.ts';
 import { isLocal } from './plan.ts';
 import type { Digest, Endpoint, RetryUnit } from './protocol.ts';
 import type { Place } from './request.ts';
@@ -88,7 +88,7 @@ async function askService(
   { signal }: VerifyTools,
   retry: RetryUnit,
 ): Promise<{ readonly digests: readonly Digest[]; readonly size?: number | undefined } | undefined> {
-  const path = pathOf(task.place);
+  const path = pathOf(task.place.location);
   const wanted = strongest(task.digests);
   const isTold = (digests: readonly Digest[]) =>
     digests.some(({ algorithm, partSize }) => algorithm === wanted.algorithm && partSize === undefined);
@@ -104,7 +104,7 @@ async function readAll(
   { signal, fresh }: VerifyTools,
   retry: RetryUnit,
 ): Promise<Verdict> {
-  const { digests, bytes } = await readThrough(endpoint, pathOf(task.place), {
+  const { digests, bytes } = await readThrough(endpoint, pathOf(task.place.location), {
     algorithms: [...new Set(task.digests.map(({ algorithm }) => algorithm))],
     name: formatLocation(task.place.location),
     signal,

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { TransferError } from '../errors.ts';
 import { nonceLives } from '../local/writer.ts';
-import { formatLocation, type Location, parseUrl } from '../location.ts';
+import { formatLocation, type Location, parseUrl, pathOf } from '../location.ts';
 import { partialKey } from '../partial-key.ts';
 import { nonceOf } from '../partial-name.ts';
 import type { Endpoint, Leftover } from '../protocol.ts';
@@ -158,10 +158,6 @@ async function removeNoted(
   }
   held.remove();
   return undefined;
-}
-
-function pathOf({ path, query }: Location): string {
-  return query === undefined ? path : `${path}?${query}`;
 }
 
 /** Schemes of one and the same service. */

@@ -1,4 +1,5 @@
 import { TransferError, toTransferError } from '../errors.ts';
+import { pathOf } from '../location.ts';
 import type { Endpoint, ServiceFact, Source, Stat } from '../protocol.ts';
 import { formatSize } from '../report/format.ts';
 import type { Place } from '../request.ts';
@@ -31,8 +32,7 @@ export async function placeFacts(
     const endpoint = await endpoints.open(place);
     const can = Object.entries(METHODS).filter(([method]) => endpoint[method as keyof Endpoint]);
     facts.push({ label: 'can', text: ['read', ...can.map(([, words]) => words)].join(', ') });
-    const { path, query } = place.location;
-    const full = query === undefined ? path : `${path}?${query}`;
+    const full = pathOf(place.location);
     const stat = await endpoint.stat(full, { signal });
     facts.push({ label: 'there', text: describeStat(stat) });
     if (stat.type === 'file') facts.push(...(await readFacts(endpoint, full, stat, signal)));

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { TransferError, toTransferError } from '../errors.ts';
-import { formatLocation } from '../location.ts';
+import { formatLocation, pathOf } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import type { Place } from '../request.ts';
 import { giveBack } from '../slabs.ts';
@@ -21,7 +21,7 @@ export async function readBytes(place: Place, { endpoints, signal }: Visit): Pro
     }
   }
   const endpoint = await endpoints.open(place);
-  const path = location.query === undefined ? location.path : `${location.path}?${location.query}`;
+  const path = pathOf(location);
   const source = await endpoint.read(path, { signal });
   const chunks: Buffer[] = [];
   let bytes = 0;

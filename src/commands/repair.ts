@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { pathOf } from '../checksum.ts';
 import { systemClock } from '../clock.ts';
 import { TransferError } from '../errors.ts';
 import { readManifest } from '../integrity/manifests/formats.ts';
 import type { ManifestEntry } from '../integrity/manifests/manifest.ts';
 import { retryUnit } from '../layers.ts';
-import { formatLocation } from '../location.ts';
+import { formatLocation, pathOf } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import { type KnownBlocks, type RepairResult, repair as repairFile } from '../repair.ts';
 import { formatSize, safeText } from '../report/format.ts';
@@ -51,7 +50,7 @@ export async function repair(args: readonly string[], io: Io): Promise<number> {
     const known = values.blocks === undefined ? undefined : await readKnown(values.blocks, [to, from], visit);
     const side = async (place: Place) => ({
       endpoint: await endpoints.open(place),
-      path: pathOf(place),
+      path: pathOf(place.location),
       name: formatLocation(place.location),
     });
     const result = await repairFile({

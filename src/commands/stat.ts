@@ -1,4 +1,4 @@
-import { formatLocation } from '../location.ts';
+import { formatLocation, pathOf } from '../location.ts';
 import { safeText } from '../report/format.ts';
 import type { Io } from './io.ts';
 import { STAT_OPTIONS } from './options.ts';
@@ -12,7 +12,7 @@ export async function stat(args: readonly string[], io: Io): Promise<number> {
   return forEachPlace('stat', parsePlaces(positionals), values, io, async (place, { endpoints, signal }) => {
     const { location } = place;
     const endpoint = await endpoints.open(place);
-    const path = location.query === undefined ? location.path : `${location.path}?${location.query}`;
+    const path = pathOf(location);
     const facts = statJson(await endpoint.stat(path, { signal }));
     const name = formatLocation(location);
     if (values.json) io.out(`${JSON.stringify({ name, ...facts })}\n`);
