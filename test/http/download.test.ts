@@ -60,7 +60,7 @@ describe('a body', () => {
   test('flows while it is slow: what came is handed on before the rest', async () => {
     const server = await serve(async (visit) => {
       await visit.request();
-      visit.send(`${OK}content-length: 200000\r\n\r\nfirst`);
+      visit.send(`${OK}content-length: 2000000\r\n\r\nfirst`);
       await visit.request();
     });
     const response = await makeClient().send({ method: 'GET', url: server.url, signal: never });
