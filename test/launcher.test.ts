@@ -33,7 +33,7 @@ describe('the launchers', () => {
   test('differ in the command they start and in nothing else', () => {
     const read = (name: string) => readFileSync(join(ROOT, 'bin', name), 'utf8');
     const bridle = read('bridle');
-    for (const name of ['pegasus-transfer', 'pegasus-s3', 'pegasus-integrity']) {
+    for (const name of ['pegasus-transfer', 'pegasus-s3', 'pegasus-integrity', 'pegasus-exitcode']) {
       expect(read(name)).not.toBe(bridle);
       expect(read(name).replace(`main=${name}.js`, 'main=bridle.js')).toBe(bridle);
     }

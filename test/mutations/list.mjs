@@ -428,4 +428,19 @@ export const MUTATIONS = {
     to: "service: 'gs',",
     test: [NEVER_WRONG, 'P10 by gs each side of an item'],
   },
+  'digests in records are read as numbers': {
+    file: 'src/job/reading/yaml-record.ts',
+    from: "schema: 'failsafe',",
+    to: "schema: 'core',",
+    test: ['test/job/reading.test.ts', 'tell the outputs, as text'],
+  },
+  'a main job that was never started went well': {
+    file: 'src/commands/pegasus-exitcode/judge.ts',
+    from: 'if (raw < 0 && MAY_BE_ABSENT.has(job)) continue;',
+    to: 'if (raw < 0) continue;',
+    test: [
+      'test/commands/pegasus-exitcode.test.ts',
+      'one that could not be started after a setup that went well',
+    ],
+  },
 };
