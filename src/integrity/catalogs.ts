@@ -3,11 +3,12 @@ import { basename, dirname, posix, relative, resolve } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import { formatLocation, LOCAL_SCHEMES, type Location, parseUrl } from '../location.ts';
 import type { Algorithm, Digest } from '../protocol.ts';
+import { safeText } from '../safe-text.ts';
 import { type FindListed, type Listed, together } from './listed.ts';
 import { readManifest } from './manifests/formats.ts';
 import type { ManifestEntry } from './manifests/manifest.ts';
 import type { Manifest } from './manifests/merge.ts';
-import { printable, quoted } from './manifests/names.ts';
+import { quoted } from './manifests/names.ts';
 
 export interface Catalogs {
   readonly find: FindListed;
@@ -61,7 +62,7 @@ async function openCatalog(file: string, tools: CatalogTools): Promise<Catalog> 
     for (const { where, name, problem } of manifest.problems) {
       const text = `${where}: ${problem}`;
       if (name !== undefined) unusable.set(normalName(name), text);
-      if (warnings.length < MOST_TOLD) warnings.push(printable(`\`${file}\`, ${text}`));
+      if (warnings.length < MOST_TOLD) warnings.push(safeText(`\`${file}\`, ${text}`));
     }
     const more = manifest.problems.length - MOST_TOLD;
     if (more > 0) warnings.push(`\`${file}\`: ${more} more lines that cannot be used`);
@@ -145,6 +146,6 @@ function listedIn({ entries, unusable, file }: Catalog, name: string): Listed | 
   if (problem === undefined) return undefined;
   throw new TransferError(
     'invalid-request',
-    printable(`checksum of ${quoted(name)}: \`${file}\`, ${problem}`),
+    safeText(`checksum of ${quoted(name)}: \`${file}\`, ${problem}`),
   );
 }

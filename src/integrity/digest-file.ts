@@ -2,6 +2,7 @@ import { hash as hashOnce } from 'node:crypto';
 import fs from 'node:fs';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Algorithm, Digest } from '../protocol.ts';
+import { changedWhileRead, requireFile } from '../regular-file.ts';
 import { type BlockDigests, startBlocks } from './block-digests.ts';
 import { type Running, startDigest } from './digests.ts';
 
@@ -57,7 +58,7 @@ export async function digestFile(job: DigestJob, signal?: AbortSignal): Promise<
     requireFile(before, doing);
     const file: OpenFile = { fd, size: Number(before.size), doing };
     const made = digestWhole(file, job) ?? (await digestThrough(file, job, signal));
-    if (!isUnchanged(before, fs.fstatSync(fd, { bigint: true }))) throw changed(doing);
+    if (!isUnchanged(before, fs.fstatSync(fd, { bigint: true }))) throw changedWhileRead(doing);
     return { ...made, identity: identityOf(before), seconds: (performance.now() - began) / 1000 };
   } catch (error) {
     throw toTransferError(error, doing);
@@ -84,7 +85,7 @@ function digestWhole({ fd, size, doing }: OpenFile, { algorithms, blocks }: Dige
   buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
   let at = 0;
   for (let got = 1; at < size && got > 0; at += got) got = fs.readSync(fd, buffer, at, READ_BYTES - at, null);
-  if (at !== size) throw changed(doing);
+  if (at !== size) throw changedWhileRead(doing);
   return { digests: [{ algorithm, value: hashOnce(algorithm, buffer.subarray(0, size), 'hex') }] };
 }
 
@@ -101,7 +102,7 @@ async function digestThrough(
   const inBlocks = blocks ? startBlocks() : undefined;
   const bytes = await readThrough(file, inBlocks ? [...running, inBlocks] : running, signal);
   // Files that the system makes up (/proc) have size 0 and content.
-  if (bytes !== file.size && file.size > 0) throw changed(file.doing);
+  if (bytes !== file.size && file.size > 0) throw changedWhileRead(file.doing);
   return {
     digests: algorithms.map((algorithm, at) => ({ algorithm, value: running[at]?.end() ?? '' })),
     ...(inBlocks ? { blocks: inBlocks.end() } : {}),
@@ -154,20 +155,4 @@ export function isSame(one: FileIdentity, other: FileIdentity): boolean {
     one.modified === other.modified &&
     one.statusChanged === other.statusChanged
   );
-}
-
-export function changed(doing: string): TransferError {
-  return new TransferError('changed', `${doing}: the file changed while it was read`);
-}
-
-function requireFile(stat: fs.StatsBase<number> | fs.StatsBase<bigint>, doing: string): void {
-  if (stat.isFile()) return;
-  const what = stat.isDirectory()
-    ? 'a directory'
-    : stat.isFIFO()
-      ? 'a FIFO'
-      : stat.isSocket()
-        ? 'a socket'
-        : 'a device';
-  throw new TransferError('invalid-request', `${doing}: expected a regular file, got ${what}`);
 }

@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TransferError } from '../errors.ts';
+import { changedWhileRead } from '../regular-file.ts';
 import { splitByCost } from './digest-cost.ts';
-import { changed, type DigestJob, digestFile, type FileDigests, isSame } from './digest-file.ts';
+import { type DigestJob, digestFile, type FileDigests, isSame } from './digest-file.ts';
 import type { DigestAnswer, DigestBatch, DigestFailure } from './digest-worker.ts';
 
 /** A file that was digested, or why it was not. */
@@ -182,7 +183,8 @@ function joined(
   const [first, ...others] = parts as FileDigests[];
   if (!first) return new TransferError('unexpected', `read \`${path}\`: no thread took it`);
   if (others.length === 0) return first;
-  if (!others.every((other) => isSame(first.identity, other.identity))) return changed(`read \`${path}\``);
+  if (!others.every((other) => isSame(first.identity, other.identity)))
+    return changedWhileRead(`read \`${path}\``);
   const all = parts.flatMap((part) => ('digests' in part ? part.digests : []));
   const blocks = (parts as FileDigests[]).find((part) => part.blocks)?.blocks;
   return {

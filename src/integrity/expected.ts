@@ -1,5 +1,6 @@
 import { TransferError } from '../errors.ts';
 import type { Algorithm, Digest } from '../protocol.ts';
+import { safeText } from '../safe-text.ts';
 
 /** Hexadecimal digits of a digest of each algorithm. */
 export const DIGEST_DIGITS: Readonly<Record<Algorithm, number>> = {
@@ -42,14 +43,14 @@ export function parseDigest(algorithm: string, value: string): Digest {
   const wrong = NOT_HEXADECIMAL.exec(lower);
   if (wrong) {
     throw invalid(
-      `expected ${digits} hexadecimal digits for ${algorithm}, got \`${wrong[0]}\` in \`${shorten(value)}\``,
+      `expected ${digits} hexadecimal digits for ${algorithm}, got \`${safeText(wrong[0])}\` in \`${shorten(value)}\``,
     );
   }
   return { algorithm, value: lower };
 }
 
 function shorten(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return safeText(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
 function invalid(message: string): TransferError {

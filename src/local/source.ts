@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Range, ReadCall, Source, Stat } from '../protocol.ts';
+import { changedWhileRead, requireFile } from '../regular-file.ts';
 import { SLAB_BYTES, SMALL_BYTES, takeSlabFor } from '../slabs.ts';
 import { type DiskCalls, type DiskKind, diskCalls, diskKind, fileVersion, readAt } from './disk.ts';
 
@@ -65,18 +66,6 @@ interface OpenFile {
   readonly version: string;
 }
 
-function requireFile(stat: BigIntStats, doing: string): void {
-  if (stat.isFile()) return;
-  const what = stat.isDirectory()
-    ? 'a directory'
-    : stat.isFIFO()
-      ? 'a FIFO'
-      : stat.isSocket()
-        ? 'a socket'
-        : 'a device';
-  throw new TransferError('invalid-request', `${doing}: expected a regular file, got ${what}`);
-}
-
 function sourceOf(file: OpenFile, stat: Stat, call: ReadCall): Source {
   const size = stat.size ?? 0;
   const range: Range = call.range ?? { start: 0 };
@@ -95,7 +84,7 @@ function sourceOf(file: OpenFile, stat: Stat, call: ReadCall): Source {
     try {
       yield* chunks(file, range.start, end, call.signal);
       const now = fileVersion(await file.calls.fstat(file.fd));
-      if (now !== file.version) verdict = changed(file.path);
+      if (now !== file.version) verdict = changedWhileRead(`read \`${file.path}\``);
       ended = true;
     } catch (error) {
       throw toTransferError(error, `read \`${file.path}\``);
@@ -118,10 +107,6 @@ function sourceOf(file: OpenFile, stat: Stat, call: ReadCall): Source {
   };
 }
 
-function changed(path: string): TransferError {
-  return new TransferError('changed', `read \`${path}\`: the file changed while it was read`);
-}
-
 async function* chunks(
   file: OpenFile,
   start: number,
@@ -138,7 +123,7 @@ async function* chunks(
       at,
       want <= SMALL_BYTES && file.kind === 'disk' ? 'memory' : file.kind,
     );
-    if (got === 0) throw changed(file.path);
+    if (got === 0) throw changedWhileRead(`read \`${file.path}\``);
     yield got === want ? into : into.subarray(0, got);
     at += got;
   }

@@ -1,3 +1,5 @@
+export { safeText } from '../safe-text.ts';
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** Bytes for people, in powers of 1024: `512 B`, `1.3 GiB`, `110 MiB`. */
@@ -45,21 +47,6 @@ export function plural(count: number, noun: string, many = `${noun}s`): string {
 }
 
 const PLAIN = /^[\x20-\x7e]*$/;
-
-// Controls drive the terminal, format characters (bidirectional overrides, tags) make a name look like another, and
-// line separators forge lines. Joiners inside words and emoji are harmless.
-const UNSAFE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu;
-
-/** `text` without anything that a terminal or a reader of lines would act on: `\x1b`, `\x0a`, `\u{202e}` stand for it. */
-export function safeText(text: string): string {
-  return PLAIN.test(text) ? text : text.replace(UNSAFE, escapeCharacter);
-}
-
-function escapeCharacter(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-}
-
 const NO_COLUMN = /^[\p{M}\u200c\u200d]$/u;
 const TWO_COLUMNS =
   /^[\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{16fe0}-\u{1b2ff}\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|^\p{Emoji_Presentation}/u;

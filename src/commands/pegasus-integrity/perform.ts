@@ -1,8 +1,9 @@
 import { type BigIntStats, existsSync, statSync } from 'node:fs';
 import { TransferError, toTransferError } from '../../errors.ts';
-import { changed, type FileDigests, identityOf, isSame } from '../../integrity/digest-file.ts';
+import { type FileDigests, identityOf, isSame } from '../../integrity/digest-file.ts';
 import { digestFiles } from '../../integrity/digest-pool.ts';
 import { isSlow } from '../../local/slow.ts';
+import { changedWhileRead } from '../../regular-file.ts';
 import { readAccounts } from '../../report/accounts.ts';
 import { appendIntegrityBlock, integrityBlock } from '../../report/integrity-data.ts';
 import { EXIT } from '../failures.ts';
@@ -101,7 +102,7 @@ function lookAgain(pfn: string, { identity }: FileDigests): BigIntStats {
   const doing = `stat \`${pfn}\``;
   try {
     const stat = statSync(pfn, { bigint: true });
-    if (!isSame(identityOf(stat), identity)) throw changed(doing);
+    if (!isSame(identityOf(stat), identity)) throw changedWhileRead(doing);
     return stat;
   } catch (error) {
     throw toTransferError(error, doing);

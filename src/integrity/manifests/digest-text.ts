@@ -1,8 +1,9 @@
 import { TransferError } from '../../errors.ts';
 import type { Algorithm, Digest } from '../../protocol.ts';
+import { safeText } from '../../safe-text.ts';
 import { DIGEST_DIGITS, isAlgorithm, parseDigest } from '../expected.ts';
 import type { ManifestEntry, ManifestHint } from './manifest.ts';
-import { printable, quoted } from './names.ts';
+import { quoted } from './names.ts';
 
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
@@ -28,7 +29,7 @@ export function readDigest(algorithm: string, value: string): Digest | string {
     }
     return parseDigest(known ?? algorithm, value);
   } catch (error) {
-    if (error instanceof TransferError) return printable(error.message);
+    if (error instanceof TransferError) return safeText(error.message);
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 import type { XMLParser } from 'fast-xml-parser';
+import { safeText } from '../../safe-text.ts';
 import { readDigests } from './digest-text.ts';
 import { checked } from './lines.ts';
 import { type ManifestFormat, type ManifestItem, type Said, wrong } from './manifest.ts';
-import { printable } from './names.ts';
 import { decodeDocument, malformed, refused } from './text.ts';
 
 const MOST_BYTES = 64 * 1024 * 1024;
@@ -85,7 +85,7 @@ async function loadXml(text: string): Promise<Element> {
   if (/<!(?:DOCTYPE|ENTITY)/i.test(text)) throw refused('expected no document type in a Metalink');
   const encoding = /^<\?xml[^>]{1,200}?encoding=["']([^"']{1,40})["']/.exec(text)?.[1];
   if (encoding !== undefined && !/^(?:utf-8|us-ascii)$/i.test(encoding)) {
-    throw refused(`expected UTF-8, got ${printable(encoding)}`);
+    throw refused(`expected UTF-8, got ${safeText(encoding)}`);
   }
   const parser = await createParser();
   let nodes: Nodes;

@@ -1,4 +1,5 @@
 import { toUSVString } from 'node:util';
+import { safeText } from '../../safe-text.ts';
 
 const LONGEST_IN_MESSAGE = 80;
 
@@ -23,14 +24,5 @@ export function isBelowRoot(name: string): boolean {
 /** Text of a manifest for a message: in backticks, of bounded length, and printable. */
 export function quoted(text: string): string {
   const short = text.length > LONGEST_IN_MESSAGE ? `${text.slice(0, LONGEST_IN_MESSAGE)}…` : text;
-  return `\`${printable(short)}\``;
-}
-
-/** Without control characters, which could rewrite a terminal, and broken Unicode. */
-export function printable(text: string): string {
-  return toUSVString(text).replace(/[\x00-\x1f\x7f-\x9f]/g, escaped);
-}
-
-function escaped(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  return `\`${safeText(short)}\``;
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { TransferError } from '../../errors.ts';
-import { printable, quoted } from './names.ts';
+import { safeText } from '../../safe-text.ts';
+import { quoted } from './names.ts';
 
 const BOM = [0xef, 0xbb, 0xbf];
 const CR = 0x0d;
@@ -89,7 +90,7 @@ export function malformed(language: string, error: unknown): TransferError {
   if (error instanceof TransferError) return error;
   const why = error instanceof Error ? error.message : '';
   const short = why.length > LONGEST_REASON ? `${why.slice(0, LONGEST_REASON)}…` : why;
-  return refused(`expected ${language}: ${printable(short)}`, error);
+  return refused(`expected ${language}: ${safeText(short)}`, error);
 }
 
 /** A text in UTF-16 would be read as lines full of NULs. */
