@@ -237,7 +237,7 @@ export const MUTATIONS = {
     test: [PARTIALS, 'L7 differs between file systems'],
   },
   'a FIFO is opened': {
-    file: 'src/local/source.ts',
+    file: 'src/regular-file.ts',
     from: 'if (stat.isFile()) return;',
     to: 'if (stat.isFile() || stat.isFIFO()) return;',
     test: [LOCAL, 'L6 a FIFO is refused'],
