@@ -23,28 +23,38 @@ export async function* mapAhead<T, R>(
 }
 
 /**
- * Neighbours of one kind together: a run for each stretch of items that `kindOf` gives the same answer for. Each run is
- * iterated to its end, or left with everything behind it.
+ * Neighbours of one kind together: a run for each stretch of items that `kindOf` gives the same answer for, in batches as
+ * they come. Each run is iterated to its end, or left with everything behind it.
  */
-export async function* runsOf<T, K>(
-  items: Iterable<T> | AsyncIterable<T>,
+export async function* runsOfBatches<T, K>(
+  batches: AsyncIterable<readonly T[]>,
   kindOf: (item: T) => K,
-): AsyncGenerator<{ readonly kind: K; readonly items: AsyncIterable<T> }> {
-  const iterator = iterate(items);
-  let next = await iterator.next();
-  async function* run(kind: K): AsyncGenerator<T> {
-    while (!next.done && kindOf(next.value) === kind) {
-      const item = next.value;
-      next = await iterator.next();
-      yield item;
+): AsyncGenerator<{ readonly kind: K; readonly batches: AsyncIterable<readonly T[]> }> {
+  const iterator = batches[Symbol.asyncIterator]();
+  let rest: readonly T[] = [];
+  const fill = async () => {
+    while (rest.length === 0) {
+      const next = await iterator.next();
+      if (next.done) return;
+      rest = next.value;
+    }
+  };
+  async function* run(kind: K): AsyncGenerator<readonly T[]> {
+    for (await fill(); rest.length > 0; await fill()) {
+      const end = rest.findIndex((item) => kindOf(item) !== kind);
+      if (end === 0) return;
+      const batch = end < 0 ? rest : rest.slice(0, end);
+      rest = end < 0 ? [] : rest.slice(end);
+      yield batch;
     }
   }
-  while (!next.done) {
-    const kind = kindOf(next.value);
-    yield { kind, items: run(kind) };
+  for (await fill(); rest[0] !== undefined; await fill()) {
+    const kind = kindOf(rest[0]);
+    yield { kind, batches: run(kind) };
   }
 }
 
-async function* iterate<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
-  yield* items;
+/** The items of all batches. */
+export async function* each<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T> {
+  for await (const batch of batches) yield* batch;
 }

@@ -1,11 +1,11 @@
-import { mapAhead, runsOf } from './ahead.ts';
+import { each, mapAhead, runsOfBatches } from './ahead.ts';
 import type { Clock } from './clock.ts';
 import { readThrough } from './digesting.ts';
 import type { Endpoints } from './endpoints.ts';
 import { type TransferError, toTransferError } from './errors.ts';
 import type { BlockDigests } from './integrity/block-digests.ts';
 import type { FileIdentity } from './integrity/digest-file.ts';
-import { digestFiles } from './integrity/digest-pool.ts';
+import { digestBatches, inBatches } from './integrity/digest-pool.ts';
 import { retryUnit } from './layers.ts';
 import { isSlow } from './local/slow.ts';
 import { formatLocation, pathOf } from './location.ts';
@@ -57,26 +57,47 @@ export async function* checksumFiles<T extends ChecksumTask>(
   tasks: Iterable<T> | AsyncIterable<T>,
   tools: ChecksumTools,
 ): AsyncGenerator<Checksummed<T>> {
-  for await (const run of runsOf(tasks, (task) => isLocal(task.place.location))) {
-    yield* run.kind ? digestLocal(run.items, tools.signal) : digestRemote(run.items, tools);
+  for await (const some of checksumBatches(inBatches(tasks), tools)) yield* some;
+}
+
+/** The same with many at a time, for many small files: see {@link digestBatches}. */
+export async function* checksumBatches<T extends ChecksumTask>(
+  batches: AsyncIterable<readonly T[]>,
+  tools: ChecksumTools,
+): AsyncGenerator<readonly Checksummed<T>[]> {
+  for await (const run of runsOfBatches(batches, (task) => isLocal(task.place.location))) {
+    if (run.kind) yield* digestLocal(run.batches, tools.signal);
+    else for await (const one of digestRemote(each(run.batches), tools)) yield [one];
   }
 }
 
 async function* digestLocal<T extends ChecksumTask>(
-  tasks: AsyncIterable<T>,
+  batches: AsyncIterable<readonly T[]>,
   signal: AbortSignal,
-): AsyncGenerator<Checksummed<T>> {
-  const underWay: T[] = [];
+): AsyncGenerator<readonly Checksummed<T>[]> {
+  const underWay: T[][] = [];
   async function* jobs() {
-    for await (const task of tasks) {
-      underWay.push(task);
-      const { algorithms, blocks = false } = task;
-      yield { path: task.place.location.path, algorithms, blocks };
+    for await (const tasks of batches) {
+      underWay.push([...tasks]);
+      yield tasks.map(({ place, algorithms, blocks = false }) => ({
+        path: place.location.path,
+        algorithms,
+        blocks,
+      }));
     }
   }
-  for await (const { result } of digestFiles(jobs(), { signal, isSlow })) {
-    const task = underWay.shift() as T;
-    yield { task, result: result instanceof Error ? result : { ...result, size: result.identity.size } };
+  let tasks: T[] = [];
+  let at = 0;
+  for await (const made of digestBatches(jobs(), { signal, isSlow })) {
+    yield made.map(({ result }) => {
+      if (at === tasks.length) {
+        tasks = underWay.shift() as T[];
+        at = 0;
+      }
+      const task = tasks[at] as T;
+      at += 1;
+      return { task, result };
+    });
   }
 }
 

@@ -1,12 +1,13 @@
-import { mapAhead, runsOf } from './ahead.ts';
-import { type ChecksumTools, checksumFiles } from './checksum.ts';
+import { each, mapAhead, runsOfBatches } from './ahead.ts';
+import { type ChecksumTools, checksumBatches } from './checksum.ts';
 import { readThrough } from './digesting.ts';
 import { TransferError, toTransferError } from './errors.ts';
+import { inBatches } from './integrity/digest-pool.ts';
 import { ALGORITHMS } from './integrity/digests.ts';
 import { retryUnit } from './layers.ts';
 import { formatLocation, pathOf } from './location.ts';
 import { isLocal } from './plan.ts';
-import type { Digest, Endpoint, RetryUnit } from './protocol.ts';
+import type { Algorithm, Digest, Endpoint, RetryUnit } from './protocol.ts';
 import type { Place } from './request.ts';
 
 /** A file and what it must be. */
@@ -50,25 +51,53 @@ export async function* verifyFiles(
   tasks: Iterable<VerifyTask> | AsyncIterable<VerifyTask>,
   tools: VerifyTools,
 ): AsyncGenerator<Verdict> {
+  for await (const some of verifyBatches(inBatches(tasks), tools)) yield* some;
+}
+
+/** The same with many at a time, for many small files. */
+export async function* verifyBatches(
+  batches: AsyncIterable<readonly VerifyTask[]>,
+  tools: VerifyTools,
+): AsyncGenerator<readonly Verdict[]> {
   const retry = retryUnit(tools.clock, tools.random, tools.signal);
-  for await (const run of runsOf(tasks, (task) => isLocal(task.place.location))) {
-    if (run.kind) yield* verifyLocal(run.items, tools);
-    else yield* mapAhead(run.items, tools.threads, (task) => verifyRemote(task, tools, retry));
+  for await (const run of runsOfBatches(batches, (task) => isLocal(task.place.location))) {
+    if (run.kind) {
+      yield* verifyLocal(run.batches, tools);
+      continue;
+    }
+    const verdicts = mapAhead(each(run.batches), tools.threads, (task) => verifyRemote(task, tools, retry));
+    for await (const verdict of verdicts) yield [verdict];
   }
 }
 
-async function* verifyLocal(tasks: AsyncIterable<VerifyTask>, tools: VerifyTools): AsyncGenerator<Verdict> {
+async function* verifyLocal(
+  batches: AsyncIterable<readonly VerifyTask[]>,
+  tools: VerifyTools,
+): AsyncGenerator<readonly Verdict[]> {
   async function* checksums() {
-    for await (const task of tasks) {
-      const algorithms = [...new Set(task.digests.map(({ algorithm }) => algorithm))];
-      yield { ...task, task, algorithms };
+    for await (const tasks of batches) {
+      yield tasks.map((task) => ({
+        name: task.name,
+        place: task.place,
+        task,
+        algorithms: algorithmsOf(task),
+      }));
     }
   }
-  for await (const { task, result } of checksumFiles(checksums(), tools)) {
-    yield result instanceof TransferError
-      ? failed(task.task, result)
-      : judge(task.task, { by: 'read', ...result });
+  for await (const some of checksumBatches(checksums(), tools)) {
+    yield some.map(({ task: { task }, result }) =>
+      result instanceof TransferError
+        ? failed(task, result)
+        : judge(task, { by: 'read', digests: result.digests, size: result.size }),
+    );
   }
+}
+
+function algorithmsOf({ digests }: VerifyTask): readonly Algorithm[] {
+  const [first, second] = digests;
+  // Nearly always.
+  if (first && !second) return [first.algorithm];
+  return [...new Set(digests.map(({ algorithm }) => algorithm))];
 }
 
 async function verifyRemote(task: VerifyTask, tools: VerifyTools, retry: RetryUnit): Promise<Verdict> {
@@ -105,7 +134,7 @@ async function readAll(
   retry: RetryUnit,
 ): Promise<Verdict> {
   const { digests, bytes } = await readThrough(endpoint, pathOf(task.place.location), {
-    algorithms: [...new Set(task.digests.map(({ algorithm }) => algorithm))],
+    algorithms: algorithmsOf(task),
     name: formatLocation(task.place.location),
     signal,
     retry,
@@ -115,6 +144,7 @@ async function readAll(
 }
 
 function strongest(digests: readonly Digest[]): Digest {
+  if (digests.length === 1 && digests[0]) return digests[0];
   const found = ALGORITHMS.flatMap((algorithm) => digests.filter((one) => one.algorithm === algorithm))[0];
   if (!found) throw new TransferError('invalid-request', 'verify: expected a digest, got none');
   return found;

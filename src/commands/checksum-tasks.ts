@@ -21,11 +21,33 @@ export interface TaskTools extends ExpandTools {
   readonly refuse: (error: unknown) => void;
 }
 
-/** The files that arguments stand for, directories with everything below, under the names they go by in the sums. */
+/** Tasks handed on at a time. */
+const BATCH = 256;
+
+/**
+ * The files that arguments stand for, directories with everything below, under the names they go by in the sums. Many at
+ * a time.
+ */
 export async function* tasksOf(
   texts: Iterable<string> | AsyncIterable<string>,
   tools: TaskTools,
-): AsyncGenerator<ChecksumTask> {
+): AsyncGenerator<readonly ChecksumTask[]> {
+  let batch: ChecksumTask[] = [];
+  for await (const some of tasksOfEach(texts, tools)) {
+    // Neither many small batches nor a copy of each large one.
+    if (batch.length === 0 && some.length === BATCH) yield some;
+    else for (const task of some) batch.push(task);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function* tasksOfEach(
+  texts: Iterable<string> | AsyncIterable<string>,
+  tools: TaskTools,
+): AsyncGenerator<readonly ChecksumTask[]> {
   for await (const text of texts) {
     try {
       yield* tasksOfOne(text, tools);
@@ -35,20 +57,21 @@ export async function* tasksOf(
   }
 }
 
-async function* tasksOfOne(text: string, tools: TaskTools): AsyncGenerator<ChecksumTask> {
+async function* tasksOfOne(text: string, tools: TaskTools): AsyncGenerator<readonly ChecksumTask[]> {
   const { algorithms, blocks } = tools;
   if (text === '-') {
-    yield { place: STANDARD_STREAM, name: '-', algorithms, blocks };
+    yield [{ place: STANDARD_STREAM, name: '-', algorithms, blocks }];
     return;
   }
   const given = parseArgument(text);
   for (const place of await expandPlaces([given], tools)) {
     const shown = isLocal(place.location) ? localName(text) : formatLocation(place.location);
     if (!(await isDirectory(place, tools))) {
-      yield { place, name: rooted(shown, tools), algorithms, blocks };
+      yield [{ place, name: rooted(shown, tools), algorithms, blocks }];
       continue;
     }
-    yield* tasksBelow(place, shown, tools);
+    if (isLocal(place.location)) yield* tasksBelowHere(place, shown, tools);
+    else yield* tasksBelowThere(place, tools);
   }
 }
 
@@ -68,26 +91,31 @@ async function isDirectory(place: Place, { endpoints, signal }: TaskTools): Prom
   return (await endpoint.stat(location.path, { signal })).type === 'directory';
 }
 
-async function* tasksBelow(place: Place, shown: string, tools: TaskTools): AsyncGenerator<ChecksumTask> {
-  if (isLocal(place.location)) yield* tasksBelowHere(place, shown, tools);
-  else yield* tasksBelowThere(place, tools);
-}
-
-function* tasksBelowHere(place: Place, shown: string, tools: TaskTools): Generator<ChecksumTask> {
+function* tasksBelowHere(place: Place, shown: string, tools: TaskTools): Generator<readonly ChecksumTask[]> {
   const { algorithms, blocks } = tools;
   const prefix = shown.replace(/\/+$/, '');
-  for (const { name, problem } of listFiles(place.location.path)) {
-    if (problem !== undefined) {
-      tools.refuse(new TransferError('unsupported', problem));
-      continue;
+  let batch: ChecksumTask[] = [];
+  try {
+    for (const { name, problem } of listFiles(place.location.path)) {
+      if (problem !== undefined) {
+        tools.refuse(new TransferError('unsupported', problem));
+        continue;
+      }
+      const file = below(place, name);
+      if (tools.isOwn(file.location.path)) continue;
+      batch.push({ place: file, name: rooted(`${prefix}/${name}`, tools), algorithms, blocks });
+      if (batch.length < BATCH) continue;
+      yield batch;
+      batch = [];
     }
-    const file = below(place, name);
-    if (tools.isOwn(file.location.path)) continue;
-    yield { place: file, name: rooted(`${prefix}/${name}`, tools), algorithms, blocks };
+  } catch (error) {
+    if (batch.length > 0) yield batch;
+    throw error;
   }
+  if (batch.length > 0) yield batch;
 }
 
-async function* tasksBelowThere(place: Place, tools: TaskTools): AsyncGenerator<ChecksumTask> {
+async function* tasksBelowThere(place: Place, tools: TaskTools): AsyncGenerator<readonly ChecksumTask[]> {
   const { algorithms, blocks, signal } = tools;
   const endpoint = await tools.endpoints.open(place);
   for await (const entry of endpoint.list?.(place.location.path, { recursive: true, signal }) ?? []) {
@@ -98,7 +126,7 @@ async function* tasksBelowThere(place: Place, tools: TaskTools): AsyncGenerator<
     // Links to directories are not entered: what they lead to is listed where it is, or not at all.
     if (entry.stat.type === 'directory' || entry.stat.type === 'symlink') continue;
     const file = below(place, entry.name);
-    yield { place: file, name: rooted(formatLocation(file.location), tools), algorithms, blocks };
+    yield [{ place: file, name: rooted(formatLocation(file.location), tools), algorithms, blocks }];
   }
 }
 

@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import { type ChecksumResult, type ChecksumTask, checksumFiles } from '../checksum.ts';
+import { type ChecksumResult, type ChecksumTask, checksumBatches } from '../checksum.ts';
 import { systemClock } from '../clock.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { findFormat } from '../integrity/manifests/formats.ts';
@@ -56,7 +56,7 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
     };
     const tasks = tasksOf(namesFrom(values, positionals, io), tools);
     sink.write(writer.begin());
-    for await (const { task, result } of checksumFiles(tasks, {
+    for await (const some of checksumBatches(tasks, {
       open: endpoints.open,
       clock: systemClock,
       random: Math.random,
@@ -64,8 +64,10 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
       threads: values.threads,
     })) {
       if (watch.received() !== undefined) break;
-      if (result instanceof TransferError) refuse(result);
-      else attempt(() => sink.write(writer.entry(entryOf(task, result))), refuse);
+      for (const { task, result } of some) {
+        if (result instanceof TransferError) refuse(result);
+        else attempt(() => sink.write(writer.entry(entryOf(task, result))), refuse);
+      }
     }
     sink.write(writer.end());
     const signal = watch.received();

@@ -1,7 +1,8 @@
 import { systemClock } from '../clock.ts';
 import { TransferError } from '../errors.ts';
+import { inBatches } from '../integrity/digest-pool.ts';
 import { safeText } from '../report/format.ts';
-import { type Verdict, type VerifyTask, verifyFiles } from '../verify.ts';
+import { type Verdict, verifyBatches } from '../verify.ts';
 import { EXIT } from './failures.ts';
 import type { Io } from './io.ts';
 import type { Values } from './option.ts';
@@ -37,7 +38,7 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
   try {
     const demands = await readDemands(positionals, values, visit);
     demands.findings.forEach(note);
-    for await (const verdict of verifyFiles(demands.tasks as readonly VerifyTask[], {
+    for await (const verdicts of verifyBatches(inBatches(demands.tasks), {
       open: endpoints.open,
       clock: systemClock,
       random: Math.random,
@@ -47,7 +48,7 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
       fresh: values.read,
     })) {
       if (watch.received() !== undefined) break;
-      note(verdict);
+      verdicts.forEach(note);
     }
     const signal = watch.received();
     if (signal !== undefined) return statusOf(signal);

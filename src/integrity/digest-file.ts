@@ -11,6 +11,9 @@ const READ_BYTES = 256 * 1024;
 /** Small enough to be read and hashed before anybody would ask whether to stop. */
 const GLANCE_BYTES = 64 * 1024 * 1024;
 
+/** O_NONBLOCK: should a FIFO have taken the name since it was looked at, opening it must not wait for a writer. */
+const OPEN_FLAGS = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY;
+
 let buffer: Buffer | undefined;
 
 /** What a file is known by: a change to the content changes at least one of these. */
@@ -36,6 +39,8 @@ export interface FileDigests {
   readonly digests: readonly Digest[];
   readonly blocks?: BlockDigests;
   readonly identity: FileIdentity;
+  /** Bytes. */
+  readonly size: number;
   /** Time that reading and hashing took. */
   readonly seconds: number;
 }
@@ -46,25 +51,73 @@ export interface FileDigests {
  * after the last byte as before the first.
  */
 export async function digestFile(job: DigestJob, signal?: AbortSignal): Promise<FileDigests> {
-  const { path } = job;
-  const doing = `read \`${path}\``;
+  const doing = `read \`${job.path}\``;
   let fd: number | undefined;
   try {
-    requireFile(fs.statSync(path), doing);
-    // O_NONBLOCK: should a FIFO have taken the name since, opening it must not wait for a writer.
-    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY);
+    requireFile(fs.statSync(job.path), doing);
+    fd = fs.openSync(job.path, OPEN_FLAGS);
     const began = performance.now();
     const before = fs.fstatSync(fd, { bigint: true });
     requireFile(before, doing);
     const file: OpenFile = { fd, size: Number(before.size), doing };
-    const made = digestWhole(file, job) ?? (await digestThrough(file, job, signal));
+    const made = await digestThrough(file, job, signal);
     if (!isUnchanged(before, fs.fstatSync(fd, { bigint: true }))) throw changedWhileRead(doing);
-    return { ...made, identity: identityOf(before), seconds: (performance.now() - began) / 1000 };
+    return digested(made, before, began);
   } catch (error) {
     throw toTransferError(error, doing);
   } finally {
     if (fd !== undefined) fs.closeSync(fd);
   }
+}
+
+/** What is at `path`, links followed; undefined where that cannot be told. */
+export function look(path: string): fs.BigIntStats | undefined {
+  try {
+    return fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The same at once, by one call of node's own, for a file that fits the buffer: making a running digest costs more than
+ * a small file. Undefined where it is no such file, or no longer what was `seen`, or cannot be read:
+ * {@link digestFile} tells.
+ */
+export function digestSmall(job: DigestJob, seen: fs.BigIntStats): FileDigests | undefined {
+  const { path, algorithms, blocks } = job;
+  const size = Number(seen.size);
+  const [algorithm] = algorithms;
+  if (size === 0 || size >= READ_BYTES || algorithms.length !== 1 || blocks || !seen.isFile())
+    return undefined;
+  if (algorithm !== 'sha256' && algorithm !== 'md5' && algorithm !== 'sha1' && algorithm !== 'sha512')
+    return undefined;
+  buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+  const began = performance.now();
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(path, OPEN_FLAGS);
+    let at = 0;
+    for (let got = 1; at < size && got > 0; at += got)
+      got = fs.readSync(fd, buffer, at, READ_BYTES - at, null);
+    const now = fs.fstatSync(fd, { bigint: true });
+    if (at !== size || now.ino !== seen.ino || now.dev !== seen.dev || !isUnchanged(seen, now))
+      return undefined;
+    const value = hashOnce(algorithm, buffer.subarray(0, size), 'hex');
+    return digested({ digests: [{ algorithm, value }] }, seen, began);
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+function digested({ digests, blocks }: Made, stat: fs.BigIntStats, began: number): FileDigests {
+  const identity = identityOf(stat);
+  const seconds = (performance.now() - began) / 1000;
+  return blocks
+    ? { digests, blocks, identity, size: identity.size, seconds }
+    : { digests, identity, size: identity.size, seconds };
 }
 
 type Made = Pick<FileDigests, 'digests' | 'blocks'>;
@@ -74,19 +127,6 @@ interface OpenFile {
   /** Bytes, as the file said when it was opened. */
   readonly size: number;
   readonly doing: string;
-}
-
-/** A file that fits the buffer, by one call of node's own: making a running digest costs more than a small file. */
-function digestWhole({ fd, size, doing }: OpenFile, { algorithms, blocks }: DigestJob): Made | undefined {
-  const [algorithm] = algorithms;
-  if (size === 0 || size >= READ_BYTES || algorithms.length !== 1 || blocks) return undefined;
-  if (algorithm !== 'sha256' && algorithm !== 'md5' && algorithm !== 'sha1' && algorithm !== 'sha512')
-    return undefined;
-  buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
-  let at = 0;
-  for (let got = 1; at < size && got > 0; at += got) got = fs.readSync(fd, buffer, at, READ_BYTES - at, null);
-  if (at !== size) throw changedWhileRead(doing);
-  return { digests: [{ algorithm, value: hashOnce(algorithm, buffer.subarray(0, size), 'hex') }] };
 }
 
 async function digestThrough(

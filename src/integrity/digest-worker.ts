@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { toTransferError } from '../errors.ts';
-import { type DigestJob, digestFile, type FileDigests } from './digest-file.ts';
+import { type DigestJob, digestFile, digestSmall, type FileDigests, look } from './digest-file.ts';
 
 /** Files for all threads together: each takes the next one that nobody has taken. */
 export interface DigestBatch {
@@ -51,7 +51,8 @@ async function serve({ id, jobs, taken }: DigestBatch): Promise<void> {
 
 async function perform(job: DigestJob): Promise<FileDigests | DigestFailure> {
   try {
-    return await digestFile(job);
+    const seen = look(job.path);
+    return (seen && digestSmall(job, seen)) ?? (await digestFile(job));
   } catch (error) {
     const { code, message } = toTransferError(error, `read \`${job.path}\``);
     return { code, message };

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
@@ -58,20 +59,19 @@ export function* listFiles(
   for (const entry of readEntries(directory)) {
     const name = entry.name.toString('utf8');
     const relative = below === '' ? name : `${below}/${name}`;
-    if (!Buffer.from(name, 'utf8').equals(entry.name)) {
+    if (!isUtf8(entry.name)) {
       const shown = JSON.stringify(entry.name.toString('latin1'));
       yield { name: relative, problem: `${shown}: the name is not UTF-8` };
       continue;
     }
     if (isPartialFolder(name)) continue;
-    const path = join(directory, name);
     if (entry.isDirectory()) {
       try {
-        yield* listFiles(path, relative);
+        yield* listFiles(join(directory, name), relative);
       } catch (error) {
         yield { name: relative, problem: toTransferError(error, 'list').message };
       }
-    } else if (!entry.isSymbolicLink() || isFileBehind(path)) yield { name: relative };
+    } else if (!entry.isSymbolicLink() || isFileBehind(join(directory, name))) yield { name: relative };
   }
 }
 
