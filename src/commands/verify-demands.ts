@@ -1,19 +1,19 @@
 import { dirname, relative } from 'node:path';
 import { TransferError } from '../errors.ts';
 import { isAlgorithm, parseDigest } from '../integrity/expected.ts';
-import { readManifest } from '../integrity/manifests/formats.ts';
-import type { FormatName, ManifestEntry } from '../integrity/manifests/manifest.ts';
-import { isBelowRoot } from '../integrity/manifests/names.ts';
-import { formatLocation } from '../location.ts';
+import type { FormatName } from '../integrity/manifests/manifest.ts';
+import { openManifest } from '../integrity/manifests/open.ts';
+import { createNameSet, type NameSet } from '../integrity/name-set.ts';
 import { isLocal } from '../plan.ts';
 import type { Digest } from '../protocol.ts';
 import type { Place } from '../request.ts';
 import type { VerifyTask } from '../verify.ts';
-import { below, lastName, parseArgument } from './arguments.ts';
+import { lastName, parseArgument } from './arguments.ts';
 import { badInput } from './failures.ts';
 import type { Visit } from './places.ts';
-import { readBytes } from './read-bytes.ts';
+import { readList } from './read-bytes.ts';
 import { readReceiptDemands } from './receipt-demands.ts';
+import { manifestSource, sourceOf, type TaskSource, withoutQuarrels } from './verify-sources.ts';
 
 /** Something that stands in the way of a proof, and is no file that was looked at. */
 export interface Finding {
@@ -24,16 +24,16 @@ export interface Finding {
 
 /** What is asked for. */
 export interface Demands {
-  readonly tasks: readonly VerifyTask[];
-  readonly findings: readonly Finding[];
+  /** Each place once, many at a time; read from the manifests as they are asked for. */
+  tasks(): AsyncGenerator<readonly VerifyTask[]>;
   /** Directories that manifests speak of, with what counts as named there. */
   readonly roots: readonly Root[];
 }
 
 export interface Root {
   readonly place: Place;
-  /** Plain, relative to the place. */
-  readonly names: ReadonlySet<string>;
+  /** Plain, relative to the place. Only where `isComplete`, or where that is asked for. */
+  readonly names: NameSet;
   /** Only what is below this directory counts: `data/` of a bag. */
   readonly within: string;
   /** The format is a complete list by what it says of itself. */
@@ -47,24 +47,32 @@ const SELF_ROOTED: ReadonlySet<FormatName> = new Set(['bagit', 'ro-crate']);
 /** Formats that know files by any path, as `sha256sum -c` takes them. */
 const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd']);
 
-/** Reads what the arguments of `verify` ask for. Rejects with what ends the command with status 2. */
+export interface DemandTools extends Visit {
+  /** Takes what stands in the way of a proof, as it is found. */
+  readonly tell: (finding: Finding) => void;
+}
+
+/**
+ * Reads what the arguments of `verify` ask for: first of all for what stands in more than one place, for only then is
+ * known what counts. Of the rest nothing is kept. Rejects with what ends the command with status 2.
+ */
 export async function readDemands(
   texts: readonly string[],
   values: {
     readonly format: FormatName | undefined;
     readonly root: string | undefined;
     readonly receipts: string | undefined;
+    readonly extra: boolean;
   },
-  visit: Visit,
+  tools: DemandTools,
 ): Promise<Demands> {
-  const tasks: VerifyTask[] = [];
-  const findings: Finding[] = [];
+  const sources: TaskSource[] = [];
   const roots: Root[] = [];
   const { receipts } = values;
   if (receipts !== undefined) {
-    const read = await badInput(() => readReceiptDemands(receipts, visit));
-    tasks.push(...read.tasks);
-    findings.push(...read.findings);
+    const read = await badInput(() => readReceiptDemands(receipts, tools));
+    read.findings.forEach(tools.tell);
+    sources.push(sourceOf(read.tasks));
   }
   let digests: Digest[] = [];
   for (const text of texts) {
@@ -72,19 +80,19 @@ export async function readDemands(
     if (digest) {
       digests.push(digest);
     } else if (digests.length > 0) {
-      tasks.push({ name: text, place: parseArgument(text), digests });
+      sources.push(sourceOf([{ name: text, place: parseArgument(text), digests }]));
       digests = [];
     } else {
-      const read = await badInput(() => readOne(text, values, visit));
-      tasks.push(...read.tasks);
-      findings.push(...read.findings);
+      const read = await badInput(() => readOne(text, values, tools));
+      sources.push(read.source);
       roots.push(read.root);
     }
   }
   if (digests.length > 0) {
     throw new TransferError('invalid-request', `expected a file after \`${texts.at(-1)}\`, got nothing`);
   }
-  return { ...withoutQuarrels(tasks, findings), roots };
+  const tasks = await badInput(async () => withoutQuarrels(sources, tools.tell));
+  return { tasks, roots };
 }
 
 function readDigest(text: string): Digest | undefined {
@@ -95,45 +103,32 @@ function readDigest(text: string): Digest | undefined {
 
 async function readOne(
   text: string,
-  values: { readonly format: FormatName | undefined; readonly root: string | undefined },
-  visit: Visit,
-) {
+  values: {
+    readonly format: FormatName | undefined;
+    readonly root: string | undefined;
+    readonly extra: boolean;
+  },
+  tools: DemandTools,
+): Promise<{ readonly source: TaskSource; readonly root: Root }> {
   const place = parseArgument(text);
-  const manifest = await readManifest(await readBytes(place, visit), {
+  const manifest = await openManifest(await readList(place, tools), {
     fileName: lastName(place.location),
     ...(values.format === undefined ? {} : { format: values.format }),
   });
   const { format } = manifest;
   const root = rootOf(place, format, values.root);
-  const isFree = FREE.has(format) && values.root === undefined && isLocal(place.location);
-  const tasks: VerifyTask[] = [];
-  const findings: Finding[] = manifest.problems.map(({ where, name, problem }) => ({
-    name: `${text}: ${where}`,
-    status: 'unverifiable',
-    problem: name === undefined || problem.includes(name) ? problem : `${problem} (\`${name}\`)`,
-  }));
+  const isComplete = format === 'bagit' && !/^tagmanifest-/.test(lastName(place.location));
+  const names = createNameSet();
   // A list does not name itself.
-  const names = new Set<string>([relative(root.location.path, place.location.path)]);
-  for (const entry of manifest.entries) {
-    const where = placeOf(entry, root, isFree);
-    if (where) {
-      names.add(plainName(entry.name));
-      tasks.push({ name: entry.name, place: where, digests: entry.digests, size: entry.size });
-    } else {
-      const outside = `it lies outside of \`${formatLocation(root.location)}\``;
-      findings.push({ name: entry.name, status: 'unverifiable', problem: outside });
-    }
-  }
-  const isBag = format === 'bagit';
+  names.add(relative(root.location.path, place.location.path));
   return {
-    tasks,
-    findings,
-    root: {
-      place: root,
-      names,
-      within: isBag && !/^tagmanifest-/.test(lastName(place.location)) ? 'data/' : '',
-      isComplete: isBag && !/^tagmanifest-/.test(lastName(place.location)),
-    },
+    source: manifestSource(manifest, {
+      text,
+      root,
+      isFree: FREE.has(format) && values.root === undefined && isLocal(place.location),
+      ...(isComplete || values.extra ? { names } : {}),
+    }),
+    root: { place: root, names, within: isComplete ? 'data/' : '', isComplete },
   };
 }
 
@@ -143,55 +138,4 @@ function rootOf(manifest: Place, format: FormatName, given: string | undefined):
   // The names beside a manifest on a service are beside it there.
   if (!isLocal(location)) return { ...manifest, location: { ...location, path: dirname(location.path) } };
   return parseArgument(SELF_ROOTED.has(format) ? dirname(location.path) : process.cwd());
-}
-
-const URL_NAME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
-
-function placeOf({ name }: ManifestEntry, root: Place, isFree: boolean): Place | undefined {
-  if (URL_NAME.test(name)) return parseArgument(name);
-  if (isFree && !isBelowRoot(name)) return parseArgument(name.startsWith('/') ? name : `./${name}`);
-  if (!isBelowRoot(name)) return undefined;
-  return below(root, plainName(name));
-}
-
-/** Without empty parts and dots, as listings have it. */
-function plainName(name: string): string {
-  return name
-    .split('/')
-    .filter((part) => part !== '' && part !== '.')
-    .join('/');
-}
-
-/** Each place once, with all its digests; two sources that disagree about one are a finding, and then neither counts. */
-function withoutQuarrels(tasks: readonly VerifyTask[], findings: readonly Finding[]) {
-  const byPlace = new Map<string, VerifyTask>();
-  const quarrels = new Map<string, Finding>();
-  for (const task of tasks) {
-    const key = formatLocation(task.place.location);
-    const known = byPlace.get(key);
-    const other = known && contradiction(known, task);
-    if (other !== undefined) quarrels.set(key, { name: task.name, status: 'unverifiable', problem: other });
-    byPlace.set(
-      key,
-      known ? { ...known, digests: allDigests(known, task), size: known.size ?? task.size } : task,
-    );
-  }
-  for (const key of quarrels.keys()) byPlace.delete(key);
-  return { tasks: [...byPlace.values()], findings: [...findings, ...quarrels.values()] };
-}
-
-function allDigests(one: VerifyTask, other: VerifyTask): readonly Digest[] {
-  const added = other.digests.filter(({ algorithm }) => one.digests.every((d) => d.algorithm !== algorithm));
-  return [...one.digests, ...added];
-}
-
-function contradiction(one: VerifyTask, other: VerifyTask): string | undefined {
-  for (const { algorithm, value } of other.digests) {
-    const said = one.digests.find((digest) => digest.algorithm === algorithm)?.value;
-    if (said !== undefined && said !== value) {
-      return `the manifests disagree: ${algorithm} ${said} and ${value}`;
-    }
-  }
-  if (one.size === undefined || other.size === undefined || one.size === other.size) return undefined;
-  return `the manifests disagree: ${one.size} and ${other.size} bytes`;
 }

@@ -20,14 +20,14 @@ export async function* listExtra(
   }
   for (const [first, ...others] of byPlace.values()) {
     if (!first) continue;
-    const names = new Set([first, ...others].flatMap((root) => [...root.names]));
-    yield* extraBelow(first, names, visit);
+    const isNamed = (name: string) => [first, ...others].some(({ names }) => names.has(name));
+    yield* extraBelow(first, isNamed, visit);
   }
 }
 
 async function* extraBelow(
   { place, within }: Root,
-  names: ReadonlySet<string>,
+  isNamed: (name: string) => boolean,
   { endpoints, signal }: Visit,
 ): AsyncGenerator<Finding> {
   const endpoint = await endpoints.open(place);
@@ -40,7 +40,7 @@ async function* extraBelow(
     recursive: true,
     signal,
   })) {
-    if (stat.type === 'directory' || !name.startsWith(within) || names.has(name)) continue;
+    if (stat.type === 'directory' || !name.startsWith(within) || isNamed(name)) continue;
     yield { name, status: 'extra', problem: problem ?? 'no manifest names it' };
   }
 }

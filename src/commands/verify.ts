@@ -1,6 +1,5 @@
 import { systemClock } from '../clock.ts';
 import { TransferError } from '../errors.ts';
-import { inBatches } from '../integrity/digest-pool.ts';
 import { safeText } from '../report/format.ts';
 import { type Verdict, verifyBatches } from '../verify.ts';
 import { EXIT } from './failures.ts';
@@ -36,9 +35,8 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
     tell.verdict(verdict);
   };
   try {
-    const demands = await readDemands(positionals, values, visit);
-    demands.findings.forEach(note);
-    for await (const verdicts of verifyBatches(inBatches(demands.tasks), {
+    const demands = await readDemands(positionals, values, { ...visit, tell: note });
+    for await (const verdicts of verifyBatches(demands.tasks(), {
       open: endpoints.open,
       clock: systemClock,
       random: Math.random,

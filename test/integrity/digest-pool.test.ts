@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TransferError } from '../../src/errors.ts';
 import { splitByCost } from '../../src/integrity/digest-cost.ts';
-import { digestFile } from '../../src/integrity/digest-file.ts';
+import { digestFile, digestSmall, look } from '../../src/integrity/digest-file.ts';
 import { type DigestedFile, digestFiles } from '../../src/integrity/digest-pool.ts';
 import type { Algorithm } from '../../src/protocol.ts';
 
@@ -81,6 +81,24 @@ describe('digests of files', () => {
     // The first turn that it gives away comes after 64 MiB.
     setImmediate(() => appendFileSync(path, 'more'));
     await expect(digesting).rejects.toMatchObject({ code: 'changed' });
+  });
+
+  test('L5 a small file that is no longer what was seen is read once more, with everything asked anew', async () => {
+    const path = join(directory(), 'x');
+    writeFileSync(path, 'one');
+    const seen = look(path);
+    if (!seen) throw new Error('expected a file');
+    expect(digestSmall({ path, algorithms: ['sha256'] }, seen)).toMatchObject({
+      digests: [{ value: sha256(Buffer.from('one')) }],
+      size: 3,
+    });
+    rmSync(path);
+    writeFileSync(path, 'two');
+    expect(digestSmall({ path, algorithms: ['sha256'] }, seen)).toBeUndefined();
+    const { value } = await digestFiles([{ path, algorithms: ['sha256'] }]).next();
+    expect((value as DigestedFile).result).toMatchObject({
+      digests: [{ value: sha256(Buffer.from('two')) }],
+    });
   });
 
   test('leaving early ends the threads', async () => {

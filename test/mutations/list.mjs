@@ -443,4 +443,34 @@ export const MUTATIONS = {
       'one that could not be started after a setup that went well',
     ],
   },
+  'control characters in a bad digest come through': {
+    file: 'src/integrity/expected.ts',
+    from: 'return safeText(text.length > 80 ? `${text.slice(0, 80)}…` : text);',
+    to: 'return text.length > 80 ? `${text.slice(0, 80)}…` : text;',
+    test: ['test/integrity/expected.test.ts', 'L14'],
+  },
+  'a small file that was replaced meanwhile has a digest': {
+    file: 'src/integrity/digest-file.ts',
+    from: 'now.ino !== seen.ino || now.dev !== seen.dev || !isUnchanged(seen, now)',
+    to: 'false',
+    test: ['test/integrity/digest-pool.test.ts', 'L5 a small file that is no longer'],
+  },
+  'a long list that changes between two readings goes unnoticed': {
+    file: 'src/integrity/manifests/open.ts',
+    from: 'if (!isSame(identityOf(seen), identityOf(fstatSync(fd, { bigint: true })))) throw',
+    to: 'if (fd < 0) throw',
+    test: ['test/integrity/manifests/long.test.ts', 'L5 is refused'],
+  },
+  'names that stand more than once in a long list all count': {
+    file: 'src/commands/verify-sources.ts',
+    from: 'if (!repeated.has(key)) return task;',
+    to: 'if (repeated.has(key) || key) return task;',
+    test: ['test/commands/verify-long.test.ts', 'P3 B6 a list too long'],
+  },
+  'a line that two blocks share loses its beginning': {
+    file: 'src/integrity/manifests/text.ts',
+    from: 'begun.length === 0 ?',
+    to: 'begun.length >= 0 ?',
+    test: ['test/integrity/manifests/long.test.ts', 'says the same wherever sums'],
+  },
 };

@@ -1,3 +1,4 @@
+import { plainReplicaReader } from './catalog-yaml-plain.ts';
 import { readDigests, sha256ToWrite } from './digest-text.ts';
 import { checked } from './lines.ts';
 import { type ManifestFormat, type ManifestItem, type Said, wrong } from './manifest.ts';
@@ -69,7 +70,13 @@ function* readPieces(text: string, load: (piece: string) => unknown): Generator<
   const whole = text.trimEnd();
   const mayBeCut = !text.slice(whole.length).includes('\n') && !/[}\]]$/.test(whole);
   let count = 0;
-  for (const { piece, isLast } of piecesOf(text)) {
+  for (const { piece, said: one, isLast } of piecesOf(text)) {
+    if (one !== undefined) {
+      const where = `replicas[${count++}]`;
+      const said = one === 'nothing' ? undefined : checked(one);
+      if (said) yield { ...said, where };
+      continue;
+    }
     if (piece.length > LONGEST_PIECE)
       throw refused(`expected a list in blocks, got ${piece.length} bytes of flow`);
     const replicas = replicasOf(piece, load);
@@ -98,29 +105,47 @@ function replicasOf(piece: string, load: (piece: string) => unknown): readonly u
   return replicas;
 }
 
+interface Piece {
+  /** A document with a part of the list. */
+  readonly piece: string;
+  /** Instead: what one replica of the usual form says. */
+  readonly said?: Said | 'nothing';
+  readonly isLast: boolean;
+}
+
 /**
- * The document in pieces that are each a document with a part of the list. Cut where `replicas:` is followed by a list
- * in blocks, at lines that begin with the dash of its first item: what belongs to an item, of whatever style, is
- * indented deeper (YAML 1.2.2 §8.2.1). Anything else, as a list that is not the last field, stays in one piece.
+ * The document in pieces. Cut where `replicas:` is followed by a list in blocks, at lines that begin with the dash of its
+ * first item: what belongs to an item, of whatever style, is indented deeper (YAML 1.2.2 §8.2.1). Anything else, as a list
+ * that is not the last field, stays in one piece.
  */
-function* piecesOf(text: string): Generator<{ readonly piece: string; readonly isLast: boolean }> {
+function* piecesOf(text: string): Generator<Piece> {
   const list = /^replicas[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)-[ \t\r\n]/m.exec(
     text,
   );
   const first = list ? list.index + list[0].length : 0;
-  if (!list || /^[^\s#-]/m.test(text.slice(first))) {
+  if (!list || /[\r\n][^\s#-]/.test(text.slice(first))) {
     yield { piece: text, isLast: true };
     return;
   }
-  const dash = `\n${list[1] ?? ''}- `;
-  let start = 0;
-  for (;;) {
-    const cut = text.indexOf(dash, Math.max(first, start) + PIECE) + 1;
-    const piece = text.slice(start, cut > 0 ? cut : text.length);
-    yield { piece: start === 0 ? piece : `replicas:\n${piece}`, isLast: cut === 0 };
-    if (cut === 0) return;
-    start = cut;
+  const indent = list[1] ?? '';
+  const dash = `\n${indent}- `;
+  const read = plainReplicaReader(indent);
+  // Up to the first dash: what comes before the list has to be right, too.
+  let pending = text.slice(0, first - 2 - indent.length);
+  for (let start = pending.length; start < text.length; ) {
+    const cut = text.indexOf(dash, start + indent.length) + 1;
+    const end = cut > 0 ? cut : text.length;
+    const item = text.slice(start, end);
+    const said = read(item);
+    if (pending !== '' && (said !== undefined || pending.length > PIECE)) {
+      yield { piece: pending, isLast: false };
+      pending = '';
+    }
+    if (said !== undefined) yield { piece: '', said, isLast: false };
+    else pending = `${pending === '' ? 'replicas:\n' : pending}${item}`;
+    start = end;
   }
+  if (pending !== '') yield { piece: pending, isLast: true };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ManifestItem, Said } from './manifest.ts';
+import type { ManifestFormat, ManifestHint, ManifestItem, Said } from './manifest.ts';
 import { nameProblem } from './names.ts';
 import { linesOf } from './text.ts';
 
@@ -14,11 +14,11 @@ const BLANK = /^[ \t]*$/;
  * and the name comes last, is a problem: nothing tells a whole one from one that was cut.
  */
 export function* parseLines(
-  bytes: Uint8Array,
+  blocks: Iterable<Uint8Array>,
   read: (text: string) => Said | undefined,
   rules: LineRules,
 ): Generator<ManifestItem> {
-  for (const line of linesOf(bytes)) {
+  for (const line of linesOf(blocks)) {
     const where = `line ${line.number}`;
     if ('problem' in line) {
       yield { where, problem: line.problem };
@@ -35,6 +35,13 @@ export function* parseLines(
       };
     } else yield { ...said, where };
   }
+}
+
+/** The two ways to read a format of lines. */
+export function lineFormat(
+  parseBlocks: (blocks: Iterable<Uint8Array>, hint: ManifestHint) => Iterable<ManifestItem>,
+): Pick<ManifestFormat, 'parse' | 'parseBlocks'> {
+  return { parse: (bytes, hint) => parseBlocks([bytes], hint), parseBlocks };
 }
 
 /** Nothing comes through whose name is none. */

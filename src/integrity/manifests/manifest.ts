@@ -54,6 +54,8 @@ export interface ManifestFormat {
    * list of lines is read as it is asked for.
    */
   parse(bytes: Uint8Array, hint: ManifestHint): Iterable<ManifestItem> | Promise<Iterable<ManifestItem>>;
+  /** The same of a list of lines that comes in blocks; absent for what has to be there as a whole. */
+  parseBlocks?(blocks: Iterable<Uint8Array>, hint: ManifestHint): Iterable<ManifestItem>;
   /** Absent: read only. */
   write?(hint: ManifestHint): ManifestWriter;
 }

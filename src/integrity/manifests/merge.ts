@@ -1,3 +1,4 @@
+import { createNameSet, type NameSet } from '../name-set.ts';
 import {
   type FormatName,
   isProblem,
@@ -46,6 +47,33 @@ export function mergeItems(items: Iterable<ManifestItem>): Omit<Manifest, 'forma
   }
   for (const name of contradicted) entries.delete(name);
   return { entries: [...entries.values()], problems };
+}
+
+/**
+ * The same of a list that is too long to be kept, in the order of the list but for what stands in it more than once: that
+ * comes first. Goes through the items three times, twice where each name stands once.
+ */
+export function* eachOnce(items: () => Iterable<ManifestItem>): Generator<ManifestItem> {
+  const seen = createNameSet();
+  let repeated: NameSet | undefined;
+  for (const item of items()) {
+    if (isProblem(item)) yield item;
+    else if (!seen.add(item.name)) {
+      repeated ??= createNameSet();
+      repeated.add(item.name);
+    }
+  }
+  const isRepeated = (item: ManifestItem) => !isProblem(item) && repeated?.has(item.name) === true;
+  if (repeated) {
+    const { entries, problems } = mergeItems(filtered(items(), isRepeated));
+    yield* problems;
+    yield* entries;
+  }
+  yield* filtered(items(), (item) => !isProblem(item) && !isRepeated(item));
+}
+
+function* filtered<T>(items: Iterable<T>, isWanted: (item: T) => boolean): Generator<T> {
+  for (const item of items) if (isWanted(item)) yield item;
 }
 
 function contradiction(item: ManifestEntry, earlier: readonly ManifestEntry[]): string | undefined {

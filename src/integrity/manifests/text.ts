@@ -23,22 +23,50 @@ export interface BadLine {
   readonly problem: string;
 }
 
-/** The lines of a text in UTF-8, one at a time, a byte order mark left out. Throws `invalid-request` for UTF-16. */
-export function* linesOf(bytes: Uint8Array): Generator<Line | BadLine> {
-  const buffer = withoutMark(bytes);
-  // Asked of the whole once, which most lists pass.
-  const isText = isUtf8(buffer) && !buffer.includes(0);
+/**
+ * The lines of a text in UTF-8 that comes in blocks, one at a time, a byte order mark left out. A block is done with when
+ * the next one is asked for. Throws `invalid-request` for UTF-16.
+ */
+export function* linesOf(blocks: Iterable<Uint8Array>): Generator<Line | BadLine> {
   let number = 0;
-  for (let start = 0; start < buffer.length; ) {
-    number++;
-    const found = buffer.indexOf(LF, start);
-    const hasEnd = found >= 0;
-    const end = hasEnd ? found : buffer.length;
-    const line = buffer.subarray(start, buffer[end - 1] === CR && end > start ? end - 1 : end);
-    start = end + 1;
-    const problem = isText && line.length <= LONGEST_LINE ? undefined : lineProblem(line);
-    yield problem === undefined ? { number, text: line.toString('utf8'), hasEnd } : { number, problem };
+  let isFirst = true;
+  /** Of a line whose end is still to come. */
+  let begun: Buffer = Buffer.alloc(0);
+  for (const block of blocks) {
+    const bytes = isFirst
+      ? withoutMark(block)
+      : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
+    isFirst = false;
+    const end = bytes.lastIndexOf(LF) + 1;
+    if (end > 0) {
+      for (const line of wholeLines(
+        begun.length === 0 ? bytes.subarray(0, end) : Buffer.concat([begun, bytes.subarray(0, end)]),
+      )) {
+        number++;
+        yield { number, ...line, hasEnd: true };
+      }
+      begun = Buffer.alloc(0);
+    }
+    // What is longer than any line is told, not kept.
+    const room = LONGEST_LINE + 2 - begun.length;
+    if (end < bytes.length && room > 0) begun = Buffer.concat([begun, bytes.subarray(end, end + room)]);
   }
+  if (begun.length > 0) yield { number: number + 1, ...readLine(begun, false), hasEnd: false };
+}
+
+function* wholeLines(bytes: Buffer): Generator<{ readonly text: string } | { readonly problem: string }> {
+  // Asked of all at once, which most lists pass.
+  const isText = isUtf8(bytes) && !bytes.includes(0);
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(LF, start);
+    yield readLine(bytes.subarray(start, bytes[end - 1] === CR && end > start ? end - 1 : end), isText);
+    start = end + 1;
+  }
+}
+
+function readLine(line: Buffer, isText: boolean): { readonly text: string } | { readonly problem: string } {
+  const problem = isText && line.length <= LONGEST_LINE ? undefined : lineProblem(line);
+  return problem === undefined ? { text: line.toString('utf8') } : { problem };
 }
 
 function lineProblem(line: Buffer): string | undefined {
