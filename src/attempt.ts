@@ -2,6 +2,7 @@ import { identicalAlready, sameFile } from './already.ts';
 import type { Clock } from './clock.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
 import { formatLocation, hostKey, LOCAL_SCHEMES, pathOf } from './location.ts';
 import type { RouteKind, Verification, Versions } from './outcome.ts';
@@ -23,6 +24,8 @@ export interface AttemptTools {
   readonly options: AttemptOptions;
   /** Where it is written down what lies unfinished on services. */
   readonly journals?: RemoteJournals;
+  /** Where digests of unchanged local files may be taken from. */
+  readonly trusted?: Trusted;
 }
 
 export interface AttemptOptions {
@@ -125,7 +128,9 @@ export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<A
   const same = await sameFile(ends, call, chosen.kind, required);
   if (same) return met(same, ends, call, required);
   if (tools.options.update) {
-    const identical = await identicalAlready(ends, call);
+    // A digest that was not taken now proves no grade above `size`.
+    const trusted = isMetBySize(required) ? tools.trusted : undefined;
+    const identical = await identicalAlready(ends, call, trusted);
     // What is not proven as well as it must be is sent again.
     if (identical && isMet(identical, required)) return identical;
   }
@@ -134,6 +139,10 @@ export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<A
   if (chosen.kind === 'move') return move(ends, call, how);
   if (chosen.kind === 'copy') return copy(ends, call, how);
   return streamThrough(ends, call, tools);
+}
+
+function isMetBySize({ source, destination }: Requirement): boolean {
+  return reaches('size', source) && reaches('size', destination);
 }
 
 function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {

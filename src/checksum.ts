@@ -6,12 +6,14 @@ import { type TransferError, toTransferError } from './errors.ts';
 import type { BlockDigests } from './integrity/block-digests.ts';
 import type { FileIdentity } from './integrity/digest-file.ts';
 import { digestFiles } from './integrity/digest-pool.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
 import { isSlow } from './local/slow.ts';
 import { formatLocation, pathOf } from './location.ts';
 import { isLocal } from './plan.ts';
 import type { Algorithm, Digest } from './protocol.ts';
 import type { Place } from './request.ts';
+import { reuseFirst } from './reuse.ts';
 
 /** A file to digest. */
 export interface ChecksumTask {
@@ -36,6 +38,8 @@ export interface ChecksumResult {
   /** What a local file was known by while it was read. */
   readonly identity?: FileIdentity;
   readonly seconds: number;
+  /** Who made the digests, and when, where they were not made now. */
+  readonly reused?: string;
 }
 
 export interface ChecksumTools {
@@ -47,6 +51,8 @@ export interface ChecksumTools {
   readonly threads: number;
   /** Past caches and proxies. */
   readonly fresh?: boolean;
+  /** Where digests of unchanged local files may be taken from; without it all are made. */
+  readonly trusted?: Trusted | undefined;
 }
 
 /**
@@ -58,7 +64,8 @@ export async function* checksumFiles<T extends ChecksumTask>(
   tools: ChecksumTools,
 ): AsyncGenerator<Checksummed<T>> {
   for await (const run of runsOf(tasks, (task) => isLocal(task.place.location))) {
-    yield* run.kind ? digestLocal(run.items, tools.signal) : digestRemote(run.items, tools);
+    const made = (items: AsyncIterable<T>) => digestLocal(items, tools.signal);
+    yield* run.kind ? reuseFirst(run.items, tools.trusted, made) : digestRemote(run.items, tools);
   }
 }
 

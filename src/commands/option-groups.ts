@@ -128,6 +128,11 @@ export const RUN = {
     env: 'BRIDLE_RECEIPTS',
     help: 'append a receipt of every file',
   }),
+  trustUnchanged: texts({
+    name: 'trust-unchanged',
+    value: 'FILE',
+    help: 'reuse digests of these receipts (repeatable)',
+  }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress, and no summary unless one fails' }),
   perHost: whole({
     name: 'per-host',
