@@ -1,6 +1,7 @@
 import { identicalAlready, sameFile } from './already.ts';
 import type { Clock } from './clock.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
+import type { BlockDigests } from './integrity/block-digests.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
 import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
@@ -40,6 +41,8 @@ export interface AttemptOptions {
   readonly update: boolean;
   /** File to file pairs become symbolic links. */
   readonly symlink: boolean;
+  /** Digests of the blocks of every file whose bytes pass through, for `repair`. */
+  readonly blocks?: boolean;
   /** Nothing that exists is replaced, where the service can decide that. */
   readonly onlyNew?: boolean;
   /** Draws the text to spoil a destination with; undefined for most. */
@@ -61,6 +64,7 @@ export interface AttemptResult {
   readonly bytes: number;
   readonly resumedFrom: number;
   readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly blocks?: BlockDigests;
   readonly source: Verification;
   readonly destination: Verification;
   readonly notes: readonly string[];
@@ -114,6 +118,7 @@ function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tool
       step.verifyRemote ||
       options.checksums.length > 0 ||
       options.verifyWritten ||
+      options.blocks === true ||
       (options.require !== undefined && asksForDigest(options.require)),
     symlink: options.symlink,
     touchesBytes: limiter !== undefined || options.fault !== undefined,
@@ -150,7 +155,9 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
   const { step, signal } = call;
   const verifyWritten = options.verifyWritten || step.verifyRemote;
   const own: readonly Algorithm[] =
-    step.generateChecksum || verifyWritten || needsDigest(ends, call, options) ? ['sha256'] : [];
+    step.generateChecksum || verifyWritten || options.blocks || needsDigest(ends, call, options)
+      ? ['sha256']
+      : [];
   const algorithms = own.length === 0 ? options.checksums : [...new Set([...own, ...options.checksums])];
   return stream({
     from: sideOf(ends.from, ends.source),
@@ -164,6 +171,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     fresh: call.fresh,
     preserve: options.preserve,
     onlyNew: options.onlyNew ?? false,
+    blocks: options.blocks ?? false,
     fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),

@@ -16,7 +16,7 @@ export interface KnownBlocks {
 
 export interface RepairCall {
   readonly from: Side;
-  /** A local file. */
+  /** A local file; any for `dryRun`. */
   readonly to: Side;
   /** Without it, all of the source is read for the digests of its blocks. */
   readonly known: KnownBlocks | undefined;
@@ -42,6 +42,8 @@ export interface RepairResult {
   readonly size: number;
   readonly blocks: number;
   readonly damaged: readonly DamagedBlock[];
+  /** Bytes behind the end that the file must have. */
+  readonly excess: number;
   /** Bytes that came from the source. */
   readonly fetched: number;
   /** The destination was replaced by the whole, right content. */
@@ -55,7 +57,11 @@ export interface RepairResult {
  */
 export async function repair(call: RepairCall): Promise<RepairResult> {
   const { from, to, signal } = call;
-  const source = await call.retry(() => from.endpoint.stat(from.path, { signal }));
+  // To tell the damage, digests are enough: the source may be gone.
+  const isAsked = !(call.dryRun && call.known);
+  const source: Stat = isAsked
+    ? await call.retry(() => from.endpoint.stat(from.path, { signal }))
+    : { type: 'file' };
   const known = call.known ?? (await readBlocks(call));
   if (source.size !== undefined && source.size !== known.size) {
     throw new TransferError(
@@ -63,11 +69,12 @@ export async function repair(call: RepairCall): Promise<RepairResult> {
       `repair \`${to.name}\`: the digests are of ${known.size} bytes, \`${from.name}\` has ${source.size}`,
     );
   }
-  const there = await to.endpoint.stat(to.path, { signal });
-  const damaged = await findDamage(call, known);
+  const there = await call.retry(() => to.endpoint.stat(to.path, { signal }));
+  const damaged = await call.retry(() => findDamage(call, known));
   const read = call.known ? 0 : known.size;
-  const result = { size: known.size, blocks: known.blocks.sha256.length, fetched: read };
-  const isWhole = damaged.length === 0 && there.size === known.size;
+  const excess = Math.max(0, (there.size ?? 0) - known.size);
+  const result = { size: known.size, blocks: known.blocks.sha256.length, excess, fetched: read };
+  const isWhole = damaged.length === 0 && excess === 0;
   if (isWhole || call.dryRun) return { ...result, damaged, isRepaired: false };
   const told = await replace(call, { known, damaged, source, there });
   return {

@@ -122,6 +122,11 @@ export const RUN = {
     group: 'rare',
     help: 'how they are written down',
   }),
+  blocks: text({
+    name: 'blocks',
+    value: 'FILE',
+    help: 'write digests of blocks, for repair',
+  }),
   receipts: text({
     name: 'receipts',
     value: 'FILE',
