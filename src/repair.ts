@@ -198,7 +198,8 @@ function fetchBlock(
 ): Promise<Buffer> {
   return retry(async () => {
     const { version } = source;
-    const read = await from.endpoint.read(from.path, { signal, range: { start, end }, version, fresh: true });
+    const reading = from.endpoint.read(from.path, { signal, range: { start, end }, version, fresh: true });
+    const read = await reading.catch(withoutRanges);
     const bytes = await gather(read.bytes);
     await read.confirm?.();
     const running = startBlocks(known.blocks.size);
@@ -209,6 +210,12 @@ function fetchBlock(
       `read \`${from.name}\`: bytes ${start} to ${end - 1} are not what the digests are of`,
     );
   });
+}
+
+function withoutRanges(error: unknown): never {
+  if (!(error instanceof TransferError) || error.code !== 'range-ignored') throw error;
+  const hint = 'no block can be fetched by itself from there: `bridle cp` fetches the whole file';
+  throw new TransferError('unsupported', error.message, { cause: error, hint });
 }
 
 async function gather(bytes: Bytes): Promise<Buffer> {
