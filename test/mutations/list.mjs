@@ -442,6 +442,7 @@ export const MUTATIONS = {
       'test/commands/pegasus-exitcode.test.ts',
       'one that could not be started after a setup that went well',
     ],
+  },
   'a file that was seen in the tick of its last change is trusted': {
     file: 'src/integrity/trusted.ts',
     from: 'return BigInt(modified) <= looked && status <= looked;',
