@@ -2,6 +2,7 @@ import type { AttemptCall, AttemptResult, Ends } from './attempt.ts';
 import { TransferError } from './errors.ts';
 import { compareDigests } from './integrity/digests.ts';
 import { type Requirement, reaches } from './integrity/policy.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { formatLocation } from './location.ts';
 import type { RouteKind, Verification } from './outcome.ts';
 import type { Algorithm, Digest, Endpoint, Stat } from './protocol.ts';
@@ -40,9 +41,14 @@ async function statOrAbsent(
 
 /**
  * `--update`: equal size and a digest in common. A source of this machine is read for it; another that declares no digest
- * would have to be fetched for it, so there the modification time that its version is made of decides.
+ * would have to be fetched for it, so there the modification time that its version is made of decides. Digests of
+ * `trusted` stand for reading, except where one is expected beforehand; the outcome then proves the sizes alone.
  */
-export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<AttemptResult | undefined> {
+export async function identicalAlready(
+  ends: Ends,
+  call: AttemptCall,
+  trusted?: Trusted,
+): Promise<AttemptResult | undefined> {
   const { signal } = call;
   const there = await statOrAbsent(ends.to, ends.destination.location.path, signal);
   if (there?.type !== 'file') return undefined;
@@ -51,9 +57,14 @@ export async function identicalAlready(ends: Ends, call: AttemptCall): Promise<A
   const known = [...call.expected, ...(here.digests ?? [])].filter((digest) => digest.partSize === undefined);
   const wanted = known[0]?.algorithm ?? 'sha256';
   if (known.length > 0 || ends.from.isLocal) {
-    const ours = await digestOf(ends.to, ends.destination.location.path, wanted, signal);
-    const theirs = known[0]?.value ?? (await digestOf(ends.from, ends.source.location.path, wanted, signal));
-    if (ours === undefined || ours !== theirs) return undefined;
+    const how = { wanted, signal, trusted: call.expected.length === 0 ? trusted : undefined };
+    const stored = await digestOf(ends.to, ends.destination.location.path, how);
+    if (!stored) return undefined;
+    const from: FoundDigest | undefined =
+      known[0] ?? (await digestOf(ends.from, ends.source.location.path, how));
+    const ours = stored.value;
+    if (ours !== from?.value) return undefined;
+    if (stored.reused ?? from.reused) return unread(here, [stored, from]);
     const result = nothingMoved(here, new Map([[wanted, ours]]), call.expected, [
       'identical already, by digest',
     ]);
@@ -74,9 +85,38 @@ function sameTime(a: Stat, b: Stat): boolean {
   return Math.floor(a.modified.getTime() / 1000) === Math.floor(b.modified.getTime() / 1000);
 }
 
-async function digestOf(endpoint: Endpoint, path: string, algorithm: Algorithm, signal: AbortSignal) {
-  const found = await endpoint.digest?.(path, [algorithm], { signal });
-  return found?.find((digest) => digest.algorithm === algorithm)?.value;
+interface FoundDigest extends Digest {
+  /** Who made it, where that was not now. */
+  readonly reused?: string;
+}
+
+async function digestOf(
+  endpoint: Endpoint,
+  path: string,
+  how: { readonly wanted: Algorithm; readonly signal: AbortSignal; readonly trusted: Trusted | undefined },
+): Promise<FoundDigest | undefined> {
+  const { wanted, signal, trusted } = how;
+  const known = endpoint.isLocal ? trusted?.find(path, [wanted]) : undefined;
+  if (known) return { algorithm: wanted, value: known.digests[0]?.value ?? '', reused: known.from };
+  const found = await endpoint.digest?.(path, [wanted], { signal });
+  return found?.find((digest) => digest.algorithm === wanted);
+}
+
+/** The result where at least one digest was not taken now: nothing but the sizes was compared. */
+function unread(stat: Stat, [there, from]: readonly [FoundDigest, FoundDigest]): AttemptResult {
+  const side = ({ reused, algorithm, value }: FoundDigest): Verification =>
+    reused === undefined ? { grade: 'size' } : { grade: 'size', algorithm, value, by: reused };
+  const whose = [...new Set([from.reused, there.reused])].filter((one) => one !== undefined).join(' and ');
+  return {
+    ...nothingMoved(
+      stat,
+      new Map([[there.algorithm, there.value]]),
+      [],
+      [`identical already, by digests reused from ${whose}`],
+    ),
+    source: side(from),
+    destination: side(there),
+  };
 }
 
 /** Digests of a source whose bytes do not pass through us, when somebody asked for them. */

@@ -1,7 +1,9 @@
 import { identicalAlready, sameFile } from './already.ts';
 import type { Clock } from './clock.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
+import type { BlockDigests } from './integrity/block-digests.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
 import { formatLocation, hostKey, LOCAL_SCHEMES, pathOf } from './location.ts';
 import type { RouteKind, Verification, Versions } from './outcome.ts';
@@ -23,6 +25,8 @@ export interface AttemptTools {
   readonly options: AttemptOptions;
   /** Where it is written down what lies unfinished on services. */
   readonly journals?: RemoteJournals;
+  /** Where digests of unchanged local files may be taken from. */
+  readonly trusted?: Trusted;
 }
 
 export interface AttemptOptions {
@@ -37,6 +41,8 @@ export interface AttemptOptions {
   readonly update: boolean;
   /** File to file pairs become symbolic links. */
   readonly symlink: boolean;
+  /** Digests of the blocks of every file whose bytes pass through, for `repair`. */
+  readonly blocks?: boolean;
   /** Nothing that exists is replaced, where the service can decide that. */
   readonly onlyNew?: boolean;
   /** Draws the text to spoil a destination with; undefined for most. */
@@ -58,6 +64,7 @@ export interface AttemptResult {
   readonly bytes: number;
   readonly resumedFrom: number;
   readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly blocks?: BlockDigests;
   readonly source: Verification;
   readonly destination: Verification;
   readonly notes: readonly string[];
@@ -111,6 +118,7 @@ function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tool
       step.verifyRemote ||
       options.checksums.length > 0 ||
       options.verifyWritten ||
+      options.blocks === true ||
       (options.require !== undefined && asksForDigest(options.require)),
     symlink: options.symlink,
     touchesBytes: limiter !== undefined || options.fault !== undefined,
@@ -125,7 +133,9 @@ export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<A
   const same = await sameFile(ends, call, chosen.kind, required);
   if (same) return met(same, ends, call, required);
   if (tools.options.update) {
-    const identical = await identicalAlready(ends, call);
+    // A digest that was not taken now proves no grade above `size`.
+    const trusted = isMetBySize(required) ? tools.trusted : undefined;
+    const identical = await identicalAlready(ends, call, trusted);
     // What is not proven as well as it must be is sent again.
     if (identical && isMet(identical, required)) return identical;
   }
@@ -136,12 +146,18 @@ export async function attempt(call: AttemptCall, tools: AttemptTools): Promise<A
   return streamThrough(ends, call, tools);
 }
 
+function isMetBySize({ source, destination }: Requirement): boolean {
+  return reaches('size', source) && reaches('size', destination);
+}
+
 function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
   const { options, limiter } = tools;
   const { step, signal } = call;
   const verifyWritten = options.verifyWritten || step.verifyRemote;
   const own: readonly Algorithm[] =
-    step.generateChecksum || verifyWritten || needsDigest(ends, call, options) ? ['sha256'] : [];
+    step.generateChecksum || verifyWritten || options.blocks || needsDigest(ends, call, options)
+      ? ['sha256']
+      : [];
   const algorithms = own.length === 0 ? options.checksums : [...new Set([...own, ...options.checksums])];
   return stream({
     from: sideOf(ends.from, ends.source),
@@ -155,6 +171,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     fresh: call.fresh,
     preserve: options.preserve,
     onlyNew: options.onlyNew ?? false,
+    blocks: options.blocks ?? false,
     fault: options.fault?.(),
     signal,
     retry: retryUnit(tools.clock, tools.random, signal),

@@ -6,12 +6,14 @@ import { type TransferError, toTransferError } from './errors.ts';
 import type { BlockDigests } from './integrity/block-digests.ts';
 import type { FileIdentity } from './integrity/digest-file.ts';
 import { digestBatches, inBatches } from './integrity/digest-pool.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
 import { isSlow } from './local/slow.ts';
 import { formatLocation, pathOf } from './location.ts';
 import { isLocal } from './plan.ts';
 import type { Algorithm, Digest } from './protocol.ts';
 import type { Place } from './request.ts';
+import { reuseFirst } from './reuse.ts';
 
 /** A file to digest. */
 export interface ChecksumTask {
@@ -36,6 +38,8 @@ export interface ChecksumResult {
   /** What a local file was known by while it was read. */
   readonly identity?: FileIdentity;
   readonly seconds: number;
+  /** Who made the digests, and when, where they were not made now. */
+  readonly reused?: string;
 }
 
 export interface ChecksumTools {
@@ -47,6 +51,8 @@ export interface ChecksumTools {
   readonly threads: number;
   /** Past caches and proxies. */
   readonly fresh?: boolean;
+  /** Where digests of unchanged local files may be taken from; without it all are made. */
+  readonly trusted?: Trusted | undefined;
 }
 
 /**
@@ -66,7 +72,8 @@ export async function* checksumBatches<T extends ChecksumTask>(
   tools: ChecksumTools,
 ): AsyncGenerator<readonly Checksummed<T>[]> {
   for await (const run of runsOfBatches(batches, (task) => isLocal(task.place.location))) {
-    if (run.kind) yield* digestLocal(run.batches, tools.signal);
+    const made = (some: AsyncIterable<readonly T[]>) => digestLocal(some, tools.signal);
+    if (run.kind) yield* reuseFirst(run.batches, tools.trusted, made);
     else for await (const one of digestRemote(each(run.batches), tools)) yield [one];
   }
 }

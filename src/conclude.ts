@@ -57,6 +57,7 @@ export function succeeded(
     sourceVerification: result.source,
     destinationVerification: result.destination,
     digests,
+    ...(result.blocks ? { blocks: result.blocks } : {}),
     ...(result.versions ? { versions: result.versions } : {}),
     notes: result.notes.length === 0 ? progress.notes : [...progress.notes, ...result.notes],
   };

@@ -4,6 +4,7 @@ import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
 import type { FindListed } from './integrity/listed.ts';
+import type { Trusted } from './integrity/trusted.ts';
 import { createLimiter } from './limiter.ts';
 import { transfersAffordable } from './local/descriptors.ts';
 import type { Emit, Outcome, Status } from './outcome.ts';
@@ -59,6 +60,8 @@ export interface RunTools {
   readonly random: () => number;
   readonly catalogDigest?: (lfn: string) => Promise<Digest | undefined>;
   readonly findListed?: FindListed;
+  /** Where digests of unchanged local files may be taken from, for what is left alone by `update`. */
+  readonly trusted?: Trusted | undefined;
 }
 
 /** A list of requests that can be gone through once per kind. */
@@ -158,7 +161,7 @@ async function plannedRoute(pair: Pair, step: TransferStep, tools: PairTools): P
 }
 
 function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTools {
-  const { emit, random, open, catalogDigest, findListed } = tools;
+  const { emit, random, open, catalogDigest, findListed, trusted } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
@@ -182,6 +185,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     },
     ...(catalogDigest ? { catalogDigest } : {}),
     ...(findListed ? { findListed } : {}),
+    ...(trusted ? { trusted } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }

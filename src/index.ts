@@ -1,25 +1,34 @@
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import metadata from '../package.json' with { type: 'json' };
 import { DEFAULTS } from './defaults.ts';
-import { createEndpoints } from './endpoints.ts';
 import { type RunOptions, type RunSummary, run } from './engine.ts';
 import { TransferError } from './errors.ts';
-import { ftpSettings } from './ftp/settings.ts';
-import type { Timeouts } from './http/client.ts';
-import { lazyHttp } from './lazy-http.ts';
+import { openEndpoints, type ServiceOptions } from './library/endpoints.ts';
 import { destinationKey } from './list/duplicates.ts';
 import { formatLocation } from './location.ts';
 import type { Emit, Event, Outcome } from './outcome.ts';
+import type { Consumer } from './report/consumer.ts';
 import { type Environment, parseEntry, type Request } from './request.ts';
 import { stateDirectory } from './state-directory.ts';
 
 export type { RunSummary } from './engine.ts';
 export { type ErrorCode, TransferError } from './errors.ts';
+export type { FormatName } from './integrity/manifests/manifest.ts';
 export type { Requirement } from './integrity/policy.ts';
+export {
+  type ChecksumOptions,
+  type Checksums,
+  checksum,
+  type Expectation,
+  type VerifyOptions,
+  verify,
+} from './library/digests.ts';
+export type { ServiceOptions } from './library/endpoints.ts';
 export { formatLocation, type Location } from './location.ts';
 export type { Attempt, Event, Failure, Grade, Outcome, RouteKind, Status, Verification } from './outcome.ts';
 export type { Algorithm, Digest } from './protocol.ts';
 export type { MkdirRequest, Place, RemoveRequest, Request, TransferRequest } from './request.ts';
+export type { Verdict } from './verify.ts';
 
 /** One URL of an entry. */
 export interface EntryUrl {
@@ -45,25 +54,19 @@ export type Entry =
   | { readonly type: 'remove'; readonly target: EntryUrl & { readonly recursive?: boolean } };
 
 /** Options of {@link transfer}; what is left out is as for `bridle transfer`. */
-export interface TransferOptions extends Partial<Omit<RunOptions, 'fault'>> {
+export interface TransferOptions extends Partial<Omit<RunOptions, 'fault'>>, ServiceOptions {
   /** Aborting it ends the run; what was not done is `canceled`, what was under way can be resumed. */
   readonly signal?: AbortSignal;
   /** Called for everything that happens, in order. Must return at once and not throw. */
   readonly onEvent?: (event: Event) => void;
-  /**
-   * Variables for credentials, proxies and `$NAME` in local URLs. The environment of the process is not read: pass
-   * `process.env` for what the command would do.
-   */
-  readonly env?: Environment;
   /** Files of expected digests, as for `--checksums`: each transfer that is listed is verified against them. */
   readonly catalogs?: readonly string[];
-  /** PEM texts of certificate authorities to trust beside those of Node. */
-  readonly ca?: readonly string[];
-  /** False: any certificate is accepted, with a warning. */
-  readonly verifyTls?: boolean;
-  /** Which keys of ssh hosts are believed: known ones (`verify`), new ones, too (`accept-new`), or any (`off`). */
-  readonly sshHostKey?: 'verify' | 'accept-new' | 'off';
-  readonly timeouts?: Partial<Timeouts>;
+  /** A file that a receipt of everything done is appended to, with a sha256 where `checksums` asks for no other. */
+  readonly receipts?: string;
+  /** A file for the digests of everything done, in the format that its name tells; a sha256 as for `receipts`. */
+  readonly writeChecksums?: string;
+  /** Receipts files whose digests stand for reading unchanged local files again, where `update` compares them. */
+  readonly trustUnchanged?: readonly string[];
   /** From 0 up to, not including, 1: draws the order among sources of equal priority, and how long back-off is. */
   readonly random?: () => number;
 }
@@ -78,7 +81,8 @@ export interface TransferResult {
 /**
  * Brings every request to its outcome: directories first, then transfers, then, when all of them are done, removals.
  * A transfer that fails is an outcome, not an exception. Rejects with `invalid-request`, before anything is touched,
- * when an entry is malformed or two name the same destination.
+ * when an entry is malformed or two name the same destination; with what went wrong, after everything is done, when
+ * `receipts` or `writeChecksums` could not be written.
  */
 export async function transfer(
   requests: Iterable<Entry | Request> | AsyncIterable<Entry | Request>,
@@ -87,17 +91,19 @@ export async function transfer(
   const { signal = new AbortController().signal, onEvent, env = {}, random = Math.random } = options;
   const all = await collect(requests, env);
   const outcomes: Outcome[] = [];
+  let consumers: readonly Consumer[] = [];
   const emit: Emit = (event) => {
     if (event.type === 'item-ended') outcomes[event.outcome.index] = event.outcome;
+    for (const consumer of consumers) consumer.event(event);
     onEvent?.(event);
   };
-  const runOptions: RunOptions = {
-    ...DEFAULTS,
-    state: stateDirectory(env, homedir()),
-    ...definedOf(options),
-    perHost: options.perHost ?? options.threads ?? DEFAULTS.threads,
-  };
-  const endpoints = openEndpoints(options, env, runOptions.perHost, emit);
+  const more = { trusted: await openTrust(options), ...(await readCatalogs(options, emit)) };
+  consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
+  const endpoints = openEndpoints(
+    options,
+    options.perHost ?? options.threads ?? DEFAULTS.threads,
+    (key, message) => emit({ type: 'warning', key, message }),
+  );
   try {
     const input = {
       total: all.length,
@@ -105,12 +111,49 @@ export async function transfer(
         for (const request of all) if (request.kind === kind) yield request;
       },
     };
-    const tools = { open: endpoints.open, emit, random, ...(await readCatalogs(options, emit)) };
-    const summary = await run(input, runOptions, tools, signal);
-    return { outcomes, summary };
+    const tools = { open: endpoints.open, emit, random, ...more };
+    return { summary: await run(input, runOptionsOf(options, env), tools, signal), outcomes };
   } finally {
     await endpoints.close();
+    for (const consumer of consumers) await consumer.close();
   }
+}
+
+function runOptionsOf(options: TransferOptions, env: Environment): RunOptions {
+  const { checksums = [], receipts, writeChecksums } = options;
+  const isWritten = receipts !== undefined || writeChecksums !== undefined;
+  return {
+    ...DEFAULTS,
+    state: stateDirectory(env, homedir()),
+    ...definedOf(options),
+    // A receipt without a digest proves nothing later.
+    checksums: checksums.length === 0 && isWritten ? ['sha256'] : checksums,
+    perHost: options.perHost ?? options.threads ?? DEFAULTS.threads,
+  };
+}
+
+async function openConsumers(
+  { receipts, writeChecksums }: TransferOptions,
+  tell: (message: string) => void,
+): Promise<readonly Consumer[]> {
+  const consumers: Consumer[] = [];
+  const warn = (line: string) => tell(line.replace(/^warning: /, '').trimEnd());
+  if (receipts !== undefined) {
+    const { receiptsFile } = await import('./report/receipts-file.ts');
+    const options = { path: receipts, version: metadata.version, now: Date.now, warn };
+    consumers.push(await receiptsFile(options));
+  }
+  if (writeChecksums !== undefined) {
+    const { checksumsFile } = await import('./report/checksums-file.ts');
+    consumers.push(checksumsFile({ path: writeChecksums, format: undefined, warn }));
+  }
+  return consumers;
+}
+
+async function openTrust({ trustUnchanged = [] }: TransferOptions) {
+  return trustUnchanged.length === 0
+    ? undefined
+    : (await import('./library/digests.ts')).openTrust(trustUnchanged);
 }
 
 async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit) {
@@ -152,56 +195,14 @@ function isRequest(given: Entry | Request): given is Request {
 
 /** An option that is present but undefined is one left out. */
 function definedOf(options: TransferOptions): Partial<RunOptions> {
-  const names = [...Object.keys(DEFAULTS), 'bandwidth', 'require', 'state'] as (keyof TransferOptions)[];
+  const names = [
+    ...Object.keys(DEFAULTS),
+    'bandwidth',
+    'blocks',
+    'require',
+    'state',
+  ] as (keyof TransferOptions)[];
   return Object.fromEntries(
     names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );
-}
-
-function openEndpoints(options: TransferOptions, env: Environment, connections: number, emit: Emit) {
-  const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
-  const credentials = lazily(async () => {
-    const { createCredentials } = await import('./credentials/credentials.ts');
-    return createCredentials({
-      env,
-      home: env.HOME || homedir(),
-      uid: userInfo().uid,
-      warn,
-      sshHostKey: options.sshHostKey,
-    });
-  });
-  return createEndpoints({
-    settings: {
-      net: {
-        connections,
-        timeouts: options.timeouts,
-        authorities: async () => options.ca ?? [],
-        verifyTls: options.verifyTls ?? true,
-        warn,
-      },
-      ftp: ftpSettings(env),
-    },
-    http: lazyHttp(async () => {
-      const { createHttpClient } = await import('./http/client.ts');
-      return createHttpClient({
-        version: metadata.version,
-        connectionsPerOrigin: connections,
-        proxyEnv: env,
-        warn,
-        ...(options.ca === undefined ? {} : { ca: options.ca }),
-        ...(options.verifyTls === undefined ? {} : { verifyTls: options.verifyTls }),
-        ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
-      });
-    }),
-    secretsFor: async (location, fromUrl, again) =>
-      (await credentials()).secretsFor(location, fromUrl, again),
-  });
-}
-
-function lazily<T>(load: () => Promise<T>): () => Promise<T> {
-  let loading: Promise<T> | undefined;
-  return () => {
-    loading ??= load();
-    return loading;
-  };
 }

@@ -42,7 +42,7 @@ export async function openSource(call: StreamCall): Promise<Opened> {
       destination: call.to.endpoint.digestsOnWrite ?? [],
       journaled: isJournaled(call, source),
     });
-    const made = algorithms.length === 0 ? NO_HASHER : createHasher(algorithms, source.size);
+    const made = algorithms.length === 0 ? NO_HASHER : createHasher(algorithms, source.size, call);
     const hasher = made instanceof Promise ? await made : made;
     return { source, last: source, hasher, start: 0, blocks: [], algorithms };
   } catch (error) {
@@ -81,7 +81,7 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
   const algorithms = [
     ...new Set([...header.algorithms, ...call.algorithms, ...call.expected.map((d) => d.algorithm)]),
   ];
-  const hasher = await createHasher(algorithms, undefined);
+  const hasher = await createHasher(algorithms, undefined, call);
   try {
     const start = await hasher.resumeFrom(claim.handle, blocks);
     if (start === 0) {

@@ -20,6 +20,14 @@ export interface Versions {
   readonly destination?: string | undefined;
 }
 
+/** The sha256 of each block of a file, the last one as long as what is left. */
+export interface OutcomeBlocks {
+  /** Bytes of a block. */
+  readonly size: number;
+  /** Lower-case hexadecimal, in order. */
+  readonly sha256: readonly string[];
+}
+
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
@@ -70,6 +78,8 @@ export interface Outcome {
   readonly destinationVerification: Verification;
   /** Digests of the content taken on the way, lower-case hexadecimal. */
   readonly digests: Readonly<Partial<Record<Algorithm, string>>>;
+  /** Digests of the blocks of the content, where they were asked for and the bytes passed through. */
+  readonly blocks?: OutcomeBlocks;
   /** Of what was read and what is stored, where that is known. */
   readonly versions?: Versions;
   readonly failure?: Failure;

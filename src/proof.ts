@@ -1,4 +1,5 @@
 import { TransferError } from './errors.ts';
+import type { BlockDigests } from './integrity/block-digests.ts';
 import { isShortfall, reaches, requireGrade, type Shortfall } from './integrity/policy.ts';
 import {
   type DestinationFacts,
@@ -55,6 +56,7 @@ function isSizeKnown(call: StreamCall, { source }: Opened): boolean {
 export interface Committed {
   readonly bytes: number;
   readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly blocks?: BlockDigests;
   readonly grading: Grading;
   readonly stored: Stored;
   /** The staged bytes were read back and found equal. */
@@ -66,7 +68,7 @@ export interface Committed {
  * could be seen is removed again, and so is what cannot be proven as it must be.
  */
 export async function conclude(call: StreamCall, opened: Opened, known: Committed): Promise<StreamResult> {
-  const { bytes, digests, grading } = known;
+  const { bytes, digests, blocks, grading } = known;
   try {
     const source = gradeSource(grading, isSizeKnown(call, opened));
     return {
@@ -74,6 +76,7 @@ export async function conclude(call: StreamCall, opened: Opened, known: Committe
       bytes,
       resumedFrom: opened.start,
       digests,
+      ...(blocks ? { blocks } : {}),
       source,
       destination: await proveDestination(call, known),
       notes: opened.source.note === undefined ? [] : [opened.source.note],

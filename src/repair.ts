@@ -16,7 +16,7 @@ export interface KnownBlocks {
 
 export interface RepairCall {
   readonly from: Side;
-  /** A local file. */
+  /** A local file; any for `dryRun`. */
   readonly to: Side;
   /** Without it, all of the source is read for the digests of its blocks. */
   readonly known: KnownBlocks | undefined;
@@ -42,6 +42,8 @@ export interface RepairResult {
   readonly size: number;
   readonly blocks: number;
   readonly damaged: readonly DamagedBlock[];
+  /** Bytes behind the end that the file must have. */
+  readonly excess: number;
   /** Bytes that came from the source. */
   readonly fetched: number;
   /** The destination was replaced by the whole, right content. */
@@ -55,7 +57,11 @@ export interface RepairResult {
  */
 export async function repair(call: RepairCall): Promise<RepairResult> {
   const { from, to, signal } = call;
-  const source = await call.retry(() => from.endpoint.stat(from.path, { signal }));
+  // To tell the damage, digests are enough: the source may be gone.
+  const isAsked = !(call.dryRun && call.known);
+  const source: Stat = isAsked
+    ? await call.retry(() => from.endpoint.stat(from.path, { signal }))
+    : { type: 'file' };
   const known = call.known ?? (await readBlocks(call));
   if (source.size !== undefined && source.size !== known.size) {
     throw new TransferError(
@@ -63,11 +69,12 @@ export async function repair(call: RepairCall): Promise<RepairResult> {
       `repair \`${to.name}\`: the digests are of ${known.size} bytes, \`${from.name}\` has ${source.size}`,
     );
   }
-  const there = await to.endpoint.stat(to.path, { signal });
-  const damaged = await findDamage(call, known);
+  const there = await call.retry(() => to.endpoint.stat(to.path, { signal }));
+  const damaged = await call.retry(() => findDamage(call, known));
   const read = call.known ? 0 : known.size;
-  const result = { size: known.size, blocks: known.blocks.sha256.length, fetched: read };
-  const isWhole = damaged.length === 0 && there.size === known.size;
+  const excess = Math.max(0, (there.size ?? 0) - known.size);
+  const result = { size: known.size, blocks: known.blocks.sha256.length, excess, fetched: read };
+  const isWhole = damaged.length === 0 && excess === 0;
   if (isWhole || call.dryRun) return { ...result, damaged, isRepaired: false };
   const told = await replace(call, { known, damaged, source, there });
   return {
@@ -191,7 +198,8 @@ function fetchBlock(
 ): Promise<Buffer> {
   return retry(async () => {
     const { version } = source;
-    const read = await from.endpoint.read(from.path, { signal, range: { start, end }, version, fresh: true });
+    const reading = from.endpoint.read(from.path, { signal, range: { start, end }, version, fresh: true });
+    const read = await reading.catch(withoutRanges);
     const bytes = await gather(read.bytes);
     await read.confirm?.();
     const running = startBlocks(known.blocks.size);
@@ -202,6 +210,12 @@ function fetchBlock(
       `read \`${from.name}\`: bytes ${start} to ${end - 1} are not what the digests are of`,
     );
   });
+}
+
+function withoutRanges(error: unknown): never {
+  if (!(error instanceof TransferError) || error.code !== 'range-ignored') throw error;
+  const hint = 'no block can be fetched by itself from there: `bridle cp` fetches the whole file';
+  throw new TransferError('unsupported', error.message, { cause: error, hint });
 }
 
 async function gather(bytes: Bytes): Promise<Buffer> {

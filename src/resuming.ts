@@ -125,7 +125,7 @@ async function proveByService(call: StreamCall, left: RemoteJournal, end: number
   const again = await readAgain(call, header.version);
   if (!again) return changed;
   const known = blocks.filter((block) => block.end <= end);
-  const hasher = await createHasher(algorithms, undefined);
+  const hasher = await createHasher(algorithms, undefined, call);
   try {
     const proven = await hashPrefix(again, {
       hasher,
@@ -168,7 +168,7 @@ async function proveByReading(
     const last = usable.at(-1)?.end ?? 0;
     if (last === 0) return undefined;
     const stored = await claim.read({ signal: call.signal, range: { start: 0, end: last } });
-    const hasher = await createHasher(algorithms, undefined);
+    const hasher = await createHasher(algorithms, undefined, call);
     try {
       const proven = await hashPrefix(stored, { hasher, end: last, blocks: usable, call });
       if (proven === last) {

@@ -1,4 +1,5 @@
 import { TransferError } from './errors.ts';
+import { type BlockDigests, oneBlock } from './integrity/block-digests.ts';
 import type { Hasher } from './integrity/hasher.ts';
 import type { Requirement } from './integrity/policy.ts';
 import { blockBytes } from './journal.ts';
@@ -36,6 +37,8 @@ export interface StreamCall {
   readonly fresh: boolean;
   readonly preserve: boolean;
   readonly onlyNew?: boolean;
+  /** The digests of its blocks, too; needs sha256 among the algorithms. */
+  readonly blocks?: boolean;
   /** Text to append behind the verified bytes, when a fault is to be put in. */
   readonly fault: string | undefined;
   readonly signal: AbortSignal;
@@ -71,6 +74,7 @@ export interface StreamResult {
   readonly bytes: number;
   readonly resumedFrom: number;
   readonly digests: ReadonlyMap<Algorithm, string>;
+  readonly blocks?: BlockDigests;
   readonly source: Verification;
   readonly destination: Verification;
   readonly notes: readonly string[];
@@ -128,6 +132,7 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     const bytes = stages(call, opened, onBytes, record);
     staged = await write(call.to.path, bytes, writeOptions(call, opened, record?.onPartial));
     const digests = await hasher.digests();
+    const blocks = call.blocks ? await blocksOf(hasher, received, digests) : undefined;
     const grading = await check(call, opened, received, digests);
     const isConfirmed = wantsReadBack(call, staged) && (await readBack(call, staged, digests));
     const whole = staged;
@@ -137,11 +142,26 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     call.events.onVisible();
     record?.end('gone');
     record = undefined;
-    return await conclude(call, opened, { bytes: received, digests, grading, stored, isConfirmed });
+    return await conclude(call, opened, {
+      bytes: received,
+      digests,
+      ...(blocks ? { blocks } : {}),
+      grading,
+      stored,
+      isConfirmed,
+    });
   } catch (error) {
     await closeBroken(call, { hasher, record, staged, isWrong: isProvenWrong(error) });
     throw error;
   }
+}
+
+async function blocksOf(
+  hasher: Hasher,
+  bytes: number,
+  digests: ReadonlyMap<Algorithm, string>,
+): Promise<BlockDigests | undefined> {
+  return (await hasher.blocks?.()) ?? oneBlock(bytes, digests.get('sha256'));
 }
 
 /** Keeps what a later try can go on from; a partial without one proven block, or of wrong content, is of no use to it. */

@@ -26,8 +26,13 @@ export type Verdict = {
 } & (
   | {
       readonly status: 'proven';
-      /** Who computed the digest that was equal: we, over the bytes we read, or the service that stores them. */
-      readonly by: 'read' | 'service';
+      /**
+       * Who computed the digest that was equal: we, over the bytes we read now, the service that stores them, or who wrote
+       * the receipt of a file that is unchanged since.
+       */
+      readonly by: 'read' | 'service' | 'receipt';
+      /** Which receipt. */
+      readonly reused?: string | undefined;
       readonly digest: Digest;
       readonly size?: number | undefined;
     }
@@ -88,7 +93,7 @@ async function* verifyLocal(
     yield some.map(({ task: { task }, result }) =>
       result instanceof TransferError
         ? failed(task, result)
-        : judge(task, { by: 'read', digests: result.digests, size: result.size }),
+        : judge(task, { by: result.reused === undefined ? 'read' : 'receipt', ...result }),
     );
   }
 }
@@ -150,10 +155,17 @@ function strongest(digests: readonly Digest[]): Digest {
   return found;
 }
 
+const WHO = {
+  read: () => 'it has',
+  service: () => 'the service stores',
+  receipt: (reused?: string) => `unchanged since ${reused} it has`,
+};
+
 function judge(
   { name, digests, size }: VerifyTask,
   found: {
-    readonly by: 'read' | 'service';
+    readonly by: 'read' | 'service' | 'receipt';
+    readonly reused?: string;
     readonly digests: readonly Digest[];
     readonly size?: number | undefined;
   },
@@ -166,11 +178,12 @@ function judge(
       (digest) => digest.algorithm === algorithm && digest.partSize === undefined,
     );
     if (own && own.value !== value) {
-      const who = found.by === 'service' ? 'the service stores' : 'it has';
+      const who = WHO[found.by](found.reused);
       return { name, status: 'wrong', problem: `expected ${algorithm} ${value}, ${who} ${own.value}` };
     }
   }
-  return { name, status: 'proven', by: found.by, digest: strongest(digests), size: found.size };
+  const { by, reused } = found;
+  return { name, status: 'proven', by, digest: strongest(digests), size: found.size, reused };
 }
 
 function failed({ name }: VerifyTask, error: TransferError): Verdict {

@@ -71,7 +71,11 @@ const RULES: readonly Rule[] = [
     never: [/^src\/(commands|report|credentials)\//, /^src\/index\.ts$/],
   },
   { of: below('src/commands'), may: [below('src'), /^package\.json$/, NODE], never: [/^src\/index\.ts$/] },
-  { of: /^src\/index\.ts$/, may: [below('src'), /^package\.json$/, NODE], never: [below('src/commands')] },
+  {
+    of: /^src\/(index\.ts$|library\/)/,
+    may: [below('src'), /^package\.json$/, NODE],
+    never: [below('src/commands')],
+  },
   // The engine and its parts.
   {
     of: /^src\/[^/]+\.ts$/,

@@ -1,9 +1,20 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../fixtures/misbehaving/server.ts';
-import { type Entry, type Event, TransferError, transfer } from '../src/index.ts';
+import {
+  checksum,
+  type Entry,
+  type Event,
+  type Expectation,
+  TransferError,
+  transfer,
+  verify,
+} from '../src/index.ts';
+import { readReceipts } from '../src/integrity/receipts.ts';
 import { scratch } from './commands/run-command.ts';
 
 let server: MisbehavingServer | undefined;
@@ -111,4 +122,133 @@ describe('transfer', () => {
     expect((await transfer([entry('file://$PLACE/a', 'file://$PLACE/b')], { env })).summary.done).toBe(1);
     expect((await transfer([entry('file://$PLACE/a', 'file://$PLACE/c')])).summary.failed).toBe(1);
   });
+});
+
+/** What an iteration yields, all of it. */
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+describe('transfer that keeps what it proved', () => {
+  test('writes receipts and digests of what is done, also with blocks, and requires a grade', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'a'), 'a');
+    const options = {
+      receipts: join(cwd, 'done.jsonl'),
+      writeChecksums: join(cwd, 'SHA256SUMS'),
+      blocks: true,
+    };
+    const requests = [
+      entry(`file://${cwd}/a`, `file://${cwd}/b`),
+      entry(`file://${cwd}/x`, `file://${cwd}/y`),
+    ];
+    const { outcomes } = await transfer(requests, options);
+    expect(outcomes[0]?.blocks?.sha256).toEqual([sha256('a')]);
+    const receipts = [...readReceipts(readFileSync(options.receipts))];
+    expect(receipts).toMatchObject([{ isBroken: false, receipt: { destination: `file://${cwd}/b` } }]);
+    expect(readFileSync(options.writeChecksums, 'utf8')).toBe(`${sha256('a')}  b\n`);
+    const strict = { require: { source: 'end-to-end', destination: 'none' } } as const;
+    const refused = await transfer([entry(`file://${cwd}/a`, `file://${cwd}/c`)], strict);
+    expect(refused.outcomes).toMatchObject([{ status: 'unsupported' }]);
+  });
+
+  test('leaves what it need not read again alone, and says whose digest that rests on', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'a'), Buffer.alloc(3_000_000, 'a'));
+    const receipts = join(cwd, 'done.jsonl');
+    const requests = [entry(`file://${cwd}/a`, `file://${cwd}/b`)];
+    await transfer(requests, { receipts });
+    const again = await transfer(requests, { update: true, trustUnchanged: [receipts] });
+    expect(again.outcomes[0]?.notes[0]).toMatch(/reused from receipt .* line 1 of/);
+    const files = [join(cwd, 'a'), join(cwd, 'b')];
+    expect(await all(checksum(files, { trustUnchanged: [receipts] }))).toMatchObject([
+      { name: files[0], size: 3_000_000 },
+      { name: files[1], reused: expect.stringContaining('line 1 of') },
+    ]);
+  });
+});
+
+describe('checksum', () => {
+  test('digests paths and URLs in their order, all algorithms at once, and stops at none', async () => {
+    const cwd = scratch();
+    server = await startMisbehaving({ content: { size: 9_000_000 } });
+    writeFileSync(join(cwd, 'a b'), 'a');
+    const names = [server.url, join(cwd, 'gone'), `file://${cwd}/a b`];
+    const found = await all(checksum(names, { algorithms: ['sha256', 'md5'], blocks: true }));
+    expect(found).toMatchObject([
+      { name: server.url, size: 9_000_000, blocks: { sha256: [expect.any(String), expect.any(String)] } },
+      { name: names[1], failure: { code: 'not-found' } },
+      { name: names[2], digests: { sha256: sha256('a'), md5: createHash('md5').update('a').digest('hex') } },
+    ]);
+    expect(found[0]).toMatchObject({ digests: { sha256: server.content().digest('sha256') } });
+  });
+
+  test('ends with `canceled`, and with `invalid-request` for what is no place', async () => {
+    const signal = AbortSignal.abort();
+    server = await startMisbehaving();
+    const { url } = server;
+    await expect(all(checksum([url], { signal }))).rejects.toMatchObject({ code: 'canceled' });
+    await expect(all(checksum(['']))).rejects.toMatchObject({ code: 'invalid-request' });
+  });
+});
+
+describe('verify', () => {
+  test('tells of each file whether it is what it must be', async () => {
+    const cwd = scratch();
+    for (const name of ['good', 'bad']) writeFileSync(join(cwd, name), name);
+    const expected: Expectation[] = ['good', 'bad', 'gone'].map((name) => ({
+      file: join(cwd, name),
+      digests: { sha256: sha256('good') },
+    }));
+    expect(await all(verify(expected))).toMatchObject([
+      { name: join(cwd, 'good'), status: 'proven', by: 'read' },
+      { status: 'wrong', problem: expect.stringContaining('expected sha256') },
+      { status: 'missing' },
+    ]);
+    const short = { file: join(cwd, 'good'), digests: { sha256: sha256('good') }, size: 5 };
+    expect(await all(verify([short]))).toMatchObject([
+      { status: 'wrong', problem: 'expected 5 bytes, it has 4' },
+    ]);
+  });
+
+  test('B6 refuses digests that are none', async () => {
+    const none = { file: 'x', digests: {} };
+    await expect(all(verify([none]))).rejects.toThrow('expected a digest, got none');
+    await expect(all(verify([{ file: 'x', digests: { sha256: 'ab' } }]))).rejects.toMatchObject({
+      code: 'invalid-request',
+    });
+  });
+});
+
+test('the examples of the library in README.md do what they say', async () => {
+  const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8');
+  const section = readme.slice(readme.indexOf('## As a library'), readme.indexOf('## More'));
+  const examples = [...section.matchAll(/```ts\n(.*?)```/gs)].map(([, text = '']) => text);
+  expect(examples).toHaveLength(2);
+  server = await startMisbehaving({ content: { size: 100_000 } });
+  const running = server;
+  const cwd = scratch();
+  const outputs = examples.map((text, at) => {
+    const path = join(cwd, `${at}.mjs`);
+    const module = text
+      .replaceAll('https://data.example.org/reads.bin', running.url)
+      .replaceAll('/scratch', cwd)
+      .replaceAll(/[0-9a-f]{64}/g, running.content().digest('sha256'))
+      .replace("'bridle'", `'${new URL('../dist/index.js', import.meta.url)}'`);
+    writeFileSync(path, module);
+    return path;
+  });
+  const run = (path: string) =>
+    new Promise<string>((resolve, reject) => {
+      const env = { PATH: process.env.PATH ?? '', HOME: cwd };
+      execFile(process.execPath, [path], { env }, (error, out) => (error ? reject(error) : resolve(out)));
+    });
+  expect(await run(outputs[0] ?? '')).toContain('run-ended');
+  const told = (await run(outputs[1] ?? '')).trimEnd();
+  expect(told.split(running.content().digest('sha256'))).toHaveLength(3);
+  expect(told.endsWith(`${cwd}/reads.bin read`)).toBe(true);
 });

@@ -17,7 +17,9 @@ export interface Audience {
 }
 
 export type Voice = Pick<RunValues, 'quiet' | 'debug'> &
-  Partial<Pick<RunValues, 'report' | 'receipts' | 'writeChecksums' | 'checksumsFormat' | 'events'>>;
+  Partial<
+    Pick<RunValues, 'report' | 'receipts' | 'writeChecksums' | 'checksumsFormat' | 'blocks' | 'events'>
+  >;
 
 /** Progress, summary and the reports that were asked for. */
 export async function gather(voice: Voice, io: Io): Promise<Audience> {
@@ -49,6 +51,11 @@ export async function gather(voice: Voice, io: Io): Promise<Audience> {
     const { checksumsFile } = await import('../report/checksums-file.ts');
     const { writeChecksums: path, checksumsFormat: format } = voice;
     consumers.push(checksumsFile({ path, format, warn: above }));
+  }
+  if (voice.blocks !== undefined) {
+    const { checksumsFile } = await import('../report/checksums-file.ts');
+    const options = { path: voice.blocks, format: 'json', blocks: true } as const;
+    consumers.push(checksumsFile({ ...options, warn: above }));
   }
   if (voice.events !== undefined) {
     const { openEvents } = await import('./open-events.ts');

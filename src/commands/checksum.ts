@@ -17,6 +17,7 @@ import { parseOptions } from './parse-options.ts';
 import { readLines } from './read-lines.ts';
 import { openSession } from './session.ts';
 import { statusOf, watchSignals } from './signals.ts';
+import { noteReuse, readTrusted } from './trusted-files.ts';
 
 /** Text collected before it is written: a call for each of a million lines would cost more than the lines. */
 const BATCH = 64 * 1024;
@@ -31,12 +32,14 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
       hint: '`-` stands for standard input, `.` for everything here',
     });
   }
+  const trusted = readTrusted(values.trustUnchanged);
   const endpoints = openSession(values, {
     env: io.env,
     connections: values.threads,
     warn: (_, message) => io.err(`warning: ${message}\n`),
   });
   const watch = watchSignals();
+  const notes = noteReuse(values, io);
   let failures = 0;
   const refuse = (error: unknown) => {
     failures += 1;
@@ -62,17 +65,23 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
       random: Math.random,
       signal: watch.signal,
       threads: values.threads,
+      trusted,
     })) {
       if (watch.received() !== undefined) break;
       for (const { task, result } of some) {
-        if (result instanceof TransferError) refuse(result);
-        else attempt(() => sink.write(writer.entry(entryOf(task, result))), refuse);
+        if (result instanceof TransferError) {
+          refuse(result);
+          continue;
+        }
+        notes.made(task, result);
+        attempt(() => sink.write(writer.entry(entryOf(task, result))), refuse);
       }
     }
     sink.write(writer.end());
     const signal = watch.received();
     if (signal !== undefined) return statusOf(signal);
     sink.close(failures === 0);
+    notes.end();
     if (failures > 0 && values.output !== undefined) {
       io.err(`bridle checksum: \`${values.output}\` was not written: ${failures} failed\n`);
     }
@@ -101,8 +110,9 @@ function ownFiles(output: string | undefined): (path: string) => boolean {
   };
 }
 
-function entryOf({ name, place }: ChecksumTask, { digests, size, blocks }: ChecksumResult) {
-  return { name, digests, size, ...(blocks ? { blocks } : {}), isStandardInput: isStandardStream(place) };
+function entryOf({ name, place }: ChecksumTask, { digests, size, blocks, reused }: ChecksumResult) {
+  const more = { ...(blocks ? { blocks } : {}), ...(reused === undefined ? {} : { reused }) };
+  return { name, digests, size, ...more, isStandardInput: isStandardStream(place) };
 }
 
 function attempt(work: () => void, refuse: (error: unknown) => void): void {

@@ -122,11 +122,21 @@ export const RUN = {
     group: 'rare',
     help: 'how they are written down',
   }),
+  blocks: text({
+    name: 'blocks',
+    value: 'FILE',
+    help: 'write digests of blocks, for repair',
+  }),
   receipts: text({
     name: 'receipts',
     value: 'FILE',
     env: 'BRIDLE_RECEIPTS',
     help: 'append a receipt of every file',
+  }),
+  trustUnchanged: texts({
+    name: 'trust-unchanged',
+    value: 'FILE',
+    help: 'reuse digests of these receipts (repeatable)',
   }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress, and no summary unless one fails' }),
   perHost: whole({

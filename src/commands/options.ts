@@ -50,6 +50,7 @@ export const CHECKSUM_OPTIONS = {
   root: text({ name: 'root', value: 'DIR', help: 'write names relative to this directory' }),
   filesFrom: text({ name: 'files-from', value: 'FILE', help: 'more names, a line each (- for stdin)' }),
   null: flag({ name: 'null', letter: '0', help: 'names end in NUL, not in a newline' }),
+  trustUnchanged: RUN.trustUnchanged,
   threads: RUN.threads,
   ...SERVICE,
 };
@@ -61,6 +62,7 @@ export const VERIFY_OPTIONS = {
   extra: flag({ name: 'extra', help: 'files that no manifest names are wrong, too' }),
   receipts: text({ name: 'receipts', value: 'FILE', help: 'what these receipts say, and their chain' }),
   read: flag({ name: 'read', help: 'read every byte, whatever a service says' }),
+  trustUnchanged: RUN.trustUnchanged,
   verbose: flag({ name: 'verbose', letter: 'v', help: 'name what is proven, too' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no summary' }),
   json: flag({ name: 'json', help: 'one JSON object a line' }),

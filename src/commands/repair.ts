@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { systemClock } from '../clock.ts';
 import { TransferError } from '../errors.ts';
 import { readManifest } from '../integrity/manifests/formats.ts';
@@ -30,12 +30,13 @@ export async function repair(args: readonly string[], io: Io): Promise<number> {
   if (!from || !to || more) {
     throw new TransferError('invalid-request', `expected SRC and DST, got ${positionals.length} arguments`);
   }
-  if (!isLocal(to.location)) {
+  // Where the damage is can be told of any file; mended is one here.
+  if (!isLocal(to.location) && !(values.dryRun && values.blocks !== undefined)) {
     throw new TransferError(
       'unsupported',
       `repair \`${formatLocation(to.location)}\`: expected a local file`,
       {
-        hint: '`bridle cp` sends it again; where nothing but the whole file can be stored, that is all there is',
+        hint: '`bridle cp` sends it again; `--dry-run` with `--blocks` tells where the damage is',
       },
     );
   }
@@ -62,9 +63,9 @@ export async function repair(args: readonly string[], io: Io): Promise<number> {
       signal: watch.signal,
       retry: retryUnit(systemClock, Math.random, watch.signal),
     });
-    const name = to.location.path;
+    const name = isLocal(to.location) ? to.location.path : formatLocation(to.location);
     io.out(values.json ? `${JSON.stringify({ name, ...result })}\n` : told(name, result));
-    return result.damaged.length > 0 && values.dryRun ? EXIT.failed : EXIT.done;
+    return isWrong(result) && values.dryRun ? EXIT.failed : EXIT.done;
   } catch (error) {
     const signal = watch.received();
     if (signal !== undefined) return statusOf(signal);
@@ -89,7 +90,9 @@ async function readKnown(text: string, places: readonly Place[], visit: Visit): 
       formatLocation(location),
     ]);
     const fits = (entry: ManifestEntry) => names.includes(entry.name) || names.includes(basename(entry.name));
-    const found = entries.length === 1 ? entries : entries.filter(fits);
+    const exact = places.map((one) => entries.filter((entry) => isOf(entry, one, place)));
+    const named = exact.find((some) => some.length > 0) ?? entries.filter(fits);
+    const found = entries.length === 1 ? entries : named;
     const [entry, another] = found;
     if (!entry || another) {
       const count = another ? `${found.length} files fit` : 'it is not there';
@@ -111,8 +114,20 @@ async function readKnown(text: string, places: readonly Place[], visit: Visit): 
   });
 }
 
-function told(name: string, { size, blocks, damaged, fetched, isRepaired }: RepairResult): string {
-  if (damaged.length === 0 && !isRepaired) {
+/** The entry's name leads to the place, from where the manifest lies or from here. */
+function isOf({ name }: ManifestEntry, { location }: Place, manifest: Place): boolean {
+  if (!isLocal(location)) return name === formatLocation(location);
+  const bases = isLocal(manifest.location) ? [dirname(manifest.location.path), '.'] : ['.'];
+  return bases.some((base) => resolve(base, name) === resolve(location.path));
+}
+
+function isWrong({ damaged, excess }: RepairResult): boolean {
+  return damaged.length > 0 || excess > 0;
+}
+
+function told(name: string, result: RepairResult): string {
+  const { size, blocks, damaged, excess, fetched, isRepaired } = result;
+  if (!isWrong(result)) {
     return `${safeText(name)}: nothing is wrong, ${blocks} blocks compared\n`;
   }
   const lines = damaged.slice(0, MOST_TOLD).map(({ index, start, end, differs }) => {
@@ -123,6 +138,7 @@ function told(name: string, { size, blocks, damaged, fetched, isRepaired }: Repa
     return `${where}: ${count} ${differs.first}${last}`;
   });
   if (damaged.length > MOST_TOLD) lines.push(`  and ${damaged.length - MOST_TOLD} more`);
+  if (excess > 0) lines.push(`  ${excess} bytes too many, from ${size} on`);
   const verb = isRepaired ? 'repaired' : 'damaged';
   const cost = isRepaired ? `, ${formatSize(fetched)} of ${formatSize(size)} fetched` : '';
   return `${safeText(name)}: ${verb}, ${damaged.length} of ${blocks} blocks${cost}\n${lines.join('\n')}\n`;

@@ -1,6 +1,8 @@
 import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
+import { TransferError } from '../errors.ts';
 import type { Catalogs } from '../integrity/catalogs.ts';
+import type { Trusted } from '../integrity/trusted.ts';
 import { formatLocation } from '../location.ts';
 import type { Emit } from '../outcome.ts';
 import { describePair } from '../plan.ts';
@@ -32,11 +34,12 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
   const watch = watchSignals();
   try {
     const catalogs = await readCatalogs(values.checksums);
+    const trusted = await openTrust(values);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
     const { dryRun } = values;
     audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);
     for (const message of catalogs?.warnings ?? []) warn(message, message);
-    const tools = { open, emit, random, ...(catalogs ? { findListed: catalogs.find } : {}) };
+    const tools = { open, emit, random, trusted, ...(catalogs ? { findListed: catalogs.find } : {}) };
     try {
       if (dryRun) await printPlan(plan(input, runOptions(values, io.env), tools), io);
       else await run(input, runOptions(values, io.env), tools, watch.signal);
@@ -57,6 +60,17 @@ async function readCatalogs(files: readonly string[]): Promise<Catalogs | undefi
   if (files.length === 0) return undefined;
   const { openCatalogs } = await import('../integrity/catalogs.ts');
   return badInput(() => openCatalogs(files, { directory: process.cwd() }));
+}
+
+async function openTrust({ trustUnchanged, update }: RunValues): Promise<Trusted | undefined> {
+  if (trustUnchanged.length === 0) return undefined;
+  if (!update) {
+    throw new TransferError('invalid-request', '--trust-unchanged: expected --update with it', {
+      hint: 'what is copied is read, and its digests are made on the way',
+    });
+  }
+  const { readTrusted } = await import('./trusted-files.ts');
+  return badInput(async () => readTrusted(trustUnchanged));
 }
 
 async function printPlan(steps: ReturnType<typeof plan>, io: Io): Promise<void> {

@@ -32,6 +32,7 @@ export function runOptions(
     preserve: values.preserve,
     update: values.update,
     symlink: values.symlink,
+    blocks: values.blocks !== undefined,
     ...(values.bandwidth === undefined ? {} : { bandwidth: values.bandwidth }),
     ...(fault === undefined ? {} : { fault }),
   };

@@ -9,6 +9,7 @@ import { VERIFY_OPTIONS } from './options.ts';
 import { parseOptions } from './parse-options.ts';
 import { openSession } from './session.ts';
 import { statusOf, watchSignals } from './signals.ts';
+import { readTrusted } from './trusted-files.ts';
 import { createTally, verdictJson, verdictLine } from './verdicts.ts';
 import { type Finding, readDemands } from './verify-demands.ts';
 import { listExtra } from './verify-extra.ts';
@@ -21,6 +22,7 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
       hint: 'such as `bridle verify SHA256SUMS`, or `bridle verify sha256:9f86… data.bin`',
     });
   }
+  const trusted = readTrusted(values.trustUnchanged, values);
   const endpoints = openSession(values, {
     env: io.env,
     connections: values.threads,
@@ -32,6 +34,7 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
   const tell = teller(values, io);
   const note = (verdict: Verdict | Finding) => {
     tally.count(verdict.status);
+    if (verdict.status === 'proven' && verdict.reused !== undefined) tally.countReused();
     tell.verdict(verdict);
   };
   try {
@@ -44,6 +47,7 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
       threads: values.threads,
       read: values.read,
       fresh: values.read,
+      trusted,
     })) {
       if (watch.received() !== undefined) break;
       verdicts.forEach(note);

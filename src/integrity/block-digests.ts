@@ -11,6 +11,12 @@ export interface BlockDigests {
   readonly sha256: readonly string[];
 }
 
+/** The digests of a file that is no longer than a block, from its own; undefined for a longer one. */
+export function oneBlock(bytes: number, sha256: string | undefined): BlockDigests | undefined {
+  if (sha256 === undefined || bytes > BLOCK_BYTES) return undefined;
+  return { size: BLOCK_BYTES, sha256: bytes === 0 ? [] : [sha256] };
+}
+
 export interface RunningBlocks {
   update(chunk: Uint8Array): void;
   end(): BlockDigests;

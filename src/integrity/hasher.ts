@@ -4,6 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { TransferError } from '../errors.ts';
 import type { Algorithm } from '../protocol.ts';
 import { hold, holdShared, letGo, SLAB_BYTES } from '../slabs.ts';
+import type { BlockDigests } from './block-digests.ts';
+import { BLOCK_BYTES } from './block-digests.ts';
 import { splitByCost } from './digest-cost.ts';
 import { type Running, startDigest } from './digests.ts';
 import type { HashAnswer, HashOrder } from './hash-worker.ts';
@@ -18,6 +20,8 @@ export interface Hasher {
   /** Starts over with what of the file at `path` the prefix digests prove; resolves with that many bytes. */
   resumeFrom(path: string, blocks: readonly PrefixDigest[]): Promise<number>;
   digests(): Promise<ReadonlyMap<Algorithm, string>>;
+  /** Of everything, once; absent where they were not asked for, and where the stream is shorter than one block. */
+  blocks?(): Promise<BlockDigests>;
   /** Call once, whatever happened. */
   close(): void;
 }
@@ -29,12 +33,17 @@ const SPREAD = 2;
 /** Chunks of at most 1 MiB that may wait for the workers, in all: a kill costs them, and more of them gain no speed. */
 const MOST_WAITING = 4;
 
-/** A hasher for a stream of about `size` bytes; an unknown size counts as large. */
+/**
+ * A hasher for a stream of about `size` bytes; an unknown size counts as large. With `blocks` for the digests of its
+ * blocks, too: of one that is no longer than a block they are its sha256.
+ */
 export function createHasher(
   algorithms: readonly Algorithm[],
   size: number | undefined,
+  { blocks = false } = {},
 ): Hasher | Promise<Hasher> {
-  return size !== undefined && size < WORKER_BYTES ? inlineHasher(algorithms) : workerHasher(algorithms);
+  if (size !== undefined && size < WORKER_BYTES) return inlineHasher(algorithms);
+  return workerHasher(algorithms, { blocks: blocks && (size === undefined || size > BLOCK_BYTES) });
 }
 
 /** The same for a stream that is read for its digests alone: costly ones are shared among threads. */
@@ -45,7 +54,7 @@ export async function createSpreadHasher(
   const groups = splitByCost(algorithms, SPREAD);
   if (groups.length === 1 || (size !== undefined && size < WORKER_BYTES))
     return createHasher(algorithms, size);
-  const parts = groups.map((group) => workerHasher(group, groups.length));
+  const parts = groups.map((group) => workerHasher(group, { threadsAtLeast: groups.length }));
   return {
     async update(chunk) {
       for (const part of parts) await part.update(chunk);
@@ -143,12 +152,21 @@ let waitingChunks = 0;
 let lastId = 0;
 let lastTicket = 0;
 
-function workerHasher(algorithms: readonly Algorithm[], threadsAtLeast = 1): Hasher {
+function workerHasher(
+  algorithms: readonly Algorithm[],
+  { threadsAtLeast = 1, blocks = false }: { readonly threadsAtLeast?: number; readonly blocks?: boolean },
+): Hasher {
   const thread = leastBusyThread(threadsAtLeast);
   const id = ++lastId;
   thread.hashers += 1;
-  post(thread, { id, do: 'open', algorithms });
+  post(thread, { id, do: 'open', algorithms, blocks });
   return {
+    ...(blocks
+      ? {
+          blocks: async () =>
+            (await request(thread, (ticket) => ({ id, do: 'blocks', ticket }))) as BlockDigests,
+        }
+      : {}),
     update: (chunk) => sendChunk(thread, id, chunk, 0),
     prefix: async () => String(await request(thread, (ticket) => ({ id, do: 'prefix', ticket }))),
     resumeFrom: async (path, blocks) =>

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import type { Algorithm } from '../protocol.ts';
+import { type RunningBlocks, startBlocks } from './block-digests.ts';
 import { type Running, startDigest } from './digests.ts';
 
 /** The sha256 of a file from its start up to `end`, as it was when those bytes were written. */
@@ -13,6 +14,8 @@ export interface Proven {
   readonly bytes: number;
   /** Running digests of exactly those bytes. */
   readonly state: Map<Algorithm, Running>;
+  /** The same of its blocks, where they were asked for. */
+  readonly inBlocks: RunningBlocks | undefined;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -25,7 +28,9 @@ export async function proveBlocks(
   fd: number,
   algorithms: readonly Algorithm[],
   blocks: readonly PrefixDigest[],
+  how: { readonly inBlocks?: boolean } = {},
 ): Promise<Proven> {
+  const inBlocks = how.inBlocks ? startBlocks() : undefined;
   const state = new Map<Algorithm, Running>();
   for (const algorithm of algorithms) state.set(algorithm, await startDigest(algorithm));
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -37,11 +42,12 @@ export async function proveBlocks(
       const got = fs.readSync(fd, buffer, 0, Math.min(READ_BYTES, block.end - at), at);
       if (got === 0) break;
       for (const running of state.values()) running.update(buffer.subarray(0, got));
+      inBlocks?.update(buffer.subarray(0, got));
       at += got;
     }
     if (at < block.end || proof.value() !== block.sha256) {
-      return proveBlocks(fd, algorithms, blocks.slice(0, blocks.indexOf(block)));
+      return proveBlocks(fd, algorithms, blocks.slice(0, blocks.indexOf(block)), how);
     }
   }
-  return { bytes: at, state };
+  return { bytes: at, state, inBlocks };
 }

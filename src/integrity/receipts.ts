@@ -9,6 +9,15 @@ const FIRST = 'bridle receipts 1\n';
 const CHAIN_SHAPE = /^[0-9a-f]{64}$/;
 const NEWLINE = 0x0a;
 
+/** What a file was known by, and when that was last seen. */
+export interface SeenFile extends FileIdentity {
+  /**
+   * UTC with milliseconds. The file was what it is said to be, and no later than this was looked at; absent where it was
+   * not looked at again after it was done.
+   */
+  readonly seen?: string;
+}
+
 /** What is known of one file that is done, as one line of a receipts file has it. */
 export interface Receipt {
   /** Tries of any pair, the one that succeeded included. */
@@ -19,7 +28,7 @@ export interface Receipt {
   /** UTC with milliseconds. */
   readonly ended: string;
   /** What a destination of this machine was known by when it was done. */
-  readonly file?: FileIdentity;
+  readonly file?: SeenFile;
   readonly lfn?: string;
   /** Bytes. */
   readonly size: number;
@@ -84,6 +93,8 @@ export interface ReadReceipt {
   readonly problem?: string;
   /** True where the line is not what its writer chained behind the line before. */
   readonly isBroken: boolean;
+  /** True for a last line without its end. */
+  readonly isTorn?: boolean;
 }
 
 /** The part of a receipt that can be verified again. */
@@ -91,7 +102,13 @@ export interface ReceiptFacts {
   readonly destination: string;
   readonly digests: readonly Digest[];
   readonly size: number;
-  readonly file?: FileIdentity;
+  readonly file?: SeenFile;
+  /** When it was done, UTC with milliseconds; absent where no such time stands there. */
+  readonly ended?: string;
+  /** The machine that it was done on. */
+  readonly host?: string;
+  /** The digests stand in an earlier receipt; nobody made them for this one. */
+  readonly isReused?: boolean;
 }
 
 /**
@@ -105,7 +122,12 @@ export function* readReceipts(bytes: Uint8Array): Generator<ReadReceipt> {
   for (let line = 1; at < bytes.length; line += 1) {
     const end = bytes.indexOf(NEWLINE, at);
     if (end === -1) {
-      yield { line, isBroken: false, problem: 'the line is cut short: its writer was killed, or it was cut' };
+      yield {
+        line,
+        isBroken: false,
+        isTorn: true,
+        problem: 'the line is cut short: its writer was killed, or it was cut',
+      };
       return;
     }
     const read = readLine(bytes.subarray(at, end), line, previous);
@@ -173,11 +195,35 @@ function factsOf(fields: Readonly<Record<string, unknown>>): ReceiptFacts | stri
       return error instanceof Error ? error.message : `its digest \`${algorithm}\` is none`;
     }
   }
-  return { destination, size, digests: read, ...(isIdentity(file) ? { file } : {}) };
+  const host = isObject(fields.who) ? fields.who.host : undefined;
+  return {
+    destination,
+    size,
+    digests: read,
+    ...(isIdentity(file) ? { file } : {}),
+    ...(isTime(fields.ended) ? { ended: fields.ended } : {}),
+    ...(typeof host === 'string' ? { host } : {}),
+    ...(isReused(fields.verification) ? { isReused: true } : {}),
+  };
 }
 
-function isIdentity(value: unknown): value is FileIdentity {
+function isReused(verification: unknown): boolean {
+  if (!isObject(verification)) return false;
+  const sides = [verification.source, verification.destination];
+  return sides.some(
+    (side) => isObject(side) && typeof side.by === 'string' && side.by.startsWith('receipt '),
+  );
+}
+
+function isTime(value: unknown): value is string {
+  return (
+    typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) && !Number.isNaN(Date.parse(value))
+  );
+}
+
+function isIdentity(value: unknown): value is SeenFile {
   if (!isObject(value) || typeof value.size !== 'number') return false;
+  if (value.seen !== undefined && !isTime(value.seen)) return false;
   return [value.device, value.inode, value.modified, value.statusChanged].every(
     (text) => typeof text === 'string' && /^-?\d+$/.test(text),
   );

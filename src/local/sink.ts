@@ -4,7 +4,7 @@ import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, PartialWrite, Staged, WriteCall } from '../protocol.ts';
 import { giveBack, MEDIUM_BYTES } from '../slabs.ts';
 import { syncDirectory } from './directory-sync.ts';
-import { freeBytes, syncFile, writeAt } from './disk.ts';
+import { fileVersion, freeBytes, syncFile, writeAt } from './disk.ts';
 import {
   claimPartial,
   dropJournal,
@@ -247,8 +247,8 @@ function stagedFile(file: OpenPartial, path: string, size: number, call: WriteCa
       try {
         if (call.modified) await place.calls.futimes(fd, call.modified.getTime() / 1000);
         await syncFile(fd, place.kind);
-        await publish(file, path);
-        return { size, digests: [] };
+        const version = await publish(file, path);
+        return { size, digests: [], ...(version === undefined ? {} : { version }) };
       } catch (error) {
         await dropPartial(place, partial);
         throw toTransferError(error, `write \`${path}\``);
@@ -266,19 +266,22 @@ function stagedFile(file: OpenPartial, path: string, size: number, call: WriteCa
 
 /**
  * Gives a finished, synced partial its final name, durably. A rename over NFS whose answer was lost reports ENOENT when
- * the client repeats it, although it was done: the final name then has the partial's inode (L8).
+ * the client repeats it, although it was done: the final name then has the partial's inode (L8). Resolves with what the
+ * file was known by before anybody else could have changed it, where that can be told.
  */
-export async function publish(file: OpenPartial, path: string): Promise<void> {
+export async function publish(file: OpenPartial, path: string): Promise<string | undefined> {
   const { place, partial, fd } = file;
   try {
     await place.calls.rename(partial, path);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT' || !(await isAt(file, fd, path))) throw error;
   }
+  const version = place.kind === 'network' ? undefined : fileVersion(await place.calls.fstat(fd));
   await syncDirectory(dirname(path), place.kind);
   // Only then is there nothing of this write in the folder any more.
   if (file.isJournaled) await dropJournal(place, partial);
   releasePartial(partial);
+  return version;
 }
 
 async function isAt(file: OpenPartial, fd: number, path: string): Promise<boolean> {

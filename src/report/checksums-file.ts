@@ -14,6 +14,8 @@ export interface ChecksumsOptions {
   readonly path: string;
   /** As the name of the file tells, without it. */
   readonly format: FormatName | undefined;
+  /** The digests of blocks, too, for which only `json` has room. */
+  readonly blocks?: boolean;
   /** Takes a line with its newline. */
   readonly warn: Write;
 }
@@ -32,7 +34,7 @@ const BY_NAME: readonly (readonly [RegExp, FormatName])[] = [
  * Writes down the digests of every file that is done, once the run has ended: whole, or not at all. Throws
  * `invalid-request` for a format that is only read, and when the file cannot be made.
  */
-export function checksumsFile({ path, format, warn }: ChecksumsOptions): Consumer {
+export function checksumsFile({ path, format, blocks = false, warn }: ChecksumsOptions): Consumer {
   const name = format ?? BY_NAME.find(([pattern]) => pattern.test(basename(path)))?.[1] ?? 'sums';
   const writer = findFormat(name).write?.({});
   if (!writer) {
@@ -40,6 +42,7 @@ export function checksumsFile({ path, format, warn }: ChecksumsOptions): Consume
   }
   const file = openPartialFile(resolve(path));
   file.append(writer.begin());
+  let without = 0;
   return {
     event(event) {
       if (event.type !== 'item-ended') return;
@@ -48,9 +51,11 @@ export function checksumsFile({ path, format, warn }: ChecksumsOptions): Consume
       const digests = Object.entries(outcome.digests).map(([algorithm, value]) =>
         parseDigest(algorithm, value),
       );
+      if (blocks && !outcome.blocks) without += 1;
       if (digests.length === 0) return;
       try {
-        file.append(writer.entry(entryOf(outcome, digests, nameOf(outcome, name, path))));
+        const entry = entryOf(outcome, digests, nameOf(outcome, name, path));
+        file.append(writer.entry(blocks && outcome.blocks ? { ...entry, blocks: outcome.blocks } : entry));
       } catch (error) {
         if (!(error instanceof TransferError)) throw error;
         warn(`warning: \`${path}\`: ${error.message}\n`);
@@ -59,6 +64,9 @@ export function checksumsFile({ path, format, warn }: ChecksumsOptions): Consume
     close() {
       file.append(writer.end());
       file.publish();
+      if (without === 0) return;
+      const whose = without === 1 ? 'a file' : `${without.toLocaleString('en')} files`;
+      warn(`warning: \`${path}\`: no digests of blocks of ${whose} whose bytes did not pass through\n`);
     },
   };
 }

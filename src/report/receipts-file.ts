@@ -2,8 +2,9 @@ import { statSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
-import { type FileIdentity, identityOf } from '../integrity/digest-file.ts';
+import { type FileIdentity, identityOf, isSame } from '../integrity/digest-file.ts';
 import type { Receipt } from '../integrity/receipts.ts';
+import { SETTLED_MS } from '../integrity/trusted.ts';
 import { formatLocation, LOCAL_SCHEMES, type Location } from '../location.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Clock, Consumer, Write } from './consumer.ts';
@@ -33,7 +34,7 @@ export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions
   const file = openReceipts(path);
   await requireReceipts(file);
   const who = { bridle: version, host: hostname(), user: userName() };
-  let waiting: Receipt[] = [];
+  let waiting: Waiting[] = [];
   let timer: NodeJS.Timeout | undefined;
   let writing = Promise.resolve();
   let lost = 0;
@@ -46,7 +47,8 @@ export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions
     try {
       // After one failure the rest would wait as long for the same.
       if (failure) throw failure;
-      const { torn } = await appendReceipts(file, batch, { longest: LOCK_MS, now });
+      await settled(batch);
+      const { torn } = await appendReceipts(file, batch.map(seenAgain), { longest: LOCK_MS, now });
       if (torn > 0)
         warn(`warning: \`${path}\`: cut off ${torn} bytes that a killed writer left of a last line\n`);
     } catch (error) {
@@ -69,7 +71,7 @@ export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions
       if (outcome.kind !== 'transfer' || outcome.status !== 'done') return;
       // Nothing stays of standard output that could be verified again.
       if (outcome.destination.scheme === 'stdio') return;
-      waiting.push(receiptOf(outcome, who, now()));
+      waiting.push({ receipt: receiptOf(outcome, who, now()), outcome });
       if (waiting.length === BATCH) flush();
       else timer ??= setTimeout(flush, LONGEST_WAIT_MS);
     },
@@ -79,6 +81,33 @@ export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions
       if (failure) throw notWritten(failure, lost);
     },
   };
+}
+
+interface Waiting {
+  readonly receipt: Receipt;
+  readonly outcome: Outcome;
+}
+
+/** Waits until a change to any of the files would show in its times. */
+async function settled(batch: readonly Waiting[]): Promise<void> {
+  const changes = batch.map(({ receipt }) => Number(BigInt(receipt.file?.statusChanged ?? 0) / 1_000_000n));
+  const wait = changes.reduce((last, one) => Math.max(last, one), 0) + SETTLED_MS + 1 - Date.now();
+  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(wait, SETTLED_MS + 1)));
+}
+
+/** A file that is still what it was when it was done can be relied on later; another one's receipt says nothing of that. */
+function seenAgain({ receipt, outcome: { destination, versions } }: Waiting): Receipt {
+  const { file } = receipt;
+  // Without a look in the moment of its renaming, it may have been changed before the first one.
+  if (!file || versions?.destination !== versionOf(file)) return receipt;
+  const seen = isoTime(Date.now());
+  const still = identityAt(destination);
+  return still && isSame(still, file) ? { ...receipt, file: { ...file, seen } } : receipt;
+}
+
+/** As the local disk tells versions. */
+function versionOf({ device, inode, size, modified, statusChanged }: FileIdentity): string {
+  return `${device}-${inode}-${size}-${modified}-${statusChanged}`;
 }
 
 function notWritten(failure: TransferError, lost: number): TransferError {

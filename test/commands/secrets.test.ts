@@ -35,6 +35,8 @@ interface Kind {
 }
 
 const CREDENTIALS = 'credentials.conf';
+/** Options that name a file, and the files. */
+const WRITTEN = ['report', 'events', 'receipts', 'write-checksums', 'blocks'];
 
 const KINDS: Readonly<Record<string, Kind>> = {
   userinfo: {
@@ -88,12 +90,13 @@ describe.each(Object.entries(KINDS))('P10 S5 %s', (_, kind) => {
         entry(kind.url(running.url), `file://${cwd}/out/a`, { lfn: 'a', generate_checksum: true }),
         entry(kind.url(running.url), `file://${cwd}/proc/../list/a`, { lfn: 'b' }),
         entry(`file://${cwd}/out`, kind.url(running.url.replace('data', 'put')), { lfn: 'c' }),
+        entry(`file://${cwd}/list`, kind.url(running.url.replace('data/file.bin', 'put/d')), { lfn: 'd' }),
         entry(kind.url(running.url), 'gopher://nowhere/a'),
       ];
       writeFileSync(join(cwd, 'list'), '');
       const args =
         program === 'bridle'
-          ? ['transfer', '--debug', '--report', 'report', '--events', 'events', '--receipts', 'receipts']
+          ? ['transfer', '--debug', ...WRITTEN.flatMap((name) => [`--${name}`, name])]
           : ['--debug'];
       const parts = { PEGASUS_MULTIPART_DIR: cwd, KICKSTART_INTEGRITY_DATA: join(cwd, 'blocks') };
       const { status, stdout, stderr } = await bridle(args, {
@@ -107,7 +110,11 @@ describe.each(Object.entries(KINDS))('P10 S5 %s', (_, kind) => {
         FORMS.some((form) => running.requests.some((request) => String(kind.shown(request)).includes(form))),
       ).toBe(true);
       const everything = stdout + stderr + filesBelow(cwd, [CREDENTIALS]);
-      if (program === 'bridle') expect(readFileSync(join(cwd, 'receipts'), 'utf8')).toContain('"source"');
+      if (program === 'bridle') {
+        for (const name of WRITTEN) expect(readFileSync(join(cwd, name), 'utf8')).not.toBe('');
+        // Of what went to the service: its URL is the name, without the secret in it.
+        expect(readFileSync(join(cwd, 'write-checksums'), 'utf8')).toContain(new URL(running.url).host);
+      }
       for (const form of FORMS) expect(everything).not.toContain(form);
     },
   );

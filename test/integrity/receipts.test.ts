@@ -41,6 +41,8 @@ describe('the chain of receipts', () => {
     ]);
     expect(found[1]?.receipt).toEqual({
       destination: 'https://data.example/b',
+      host: 'node-7',
+      ended: '2026-11-22T09:55:38.234Z',
       size: 14,
       digests: [{ algorithm: 'sha256', value: 'ab'.repeat(32) }],
     });

@@ -473,4 +473,28 @@ export const MUTATIONS = {
     to: 'begun.length >= 0 ?',
     test: ['test/integrity/manifests/long.test.ts', 'says the same wherever sums'],
   },
+  'a file that was seen in the tick of its last change is trusted': {
+    file: 'src/integrity/trusted.ts',
+    from: 'return BigInt(modified) <= looked && status <= looked;',
+    to: 'return true;',
+    test: ['test/integrity/trusted.test.ts', 'is not used when the file was last seen in the tick'],
+  },
+  'a broken chain of receipts is trusted': {
+    file: 'src/integrity/trusted.ts',
+    from: 'if (problem !== undefined) {',
+    to: 'if (false) {',
+    test: ['test/integrity/trusted.test.ts', 'whose chain is broken'],
+  },
+  'a reused digest proves more than the size': {
+    file: 'src/already.ts',
+    from: "{ grade: 'size', algorithm, value, by: reused }",
+    to: "{ grade: 'server', algorithm, value, by: reused }",
+    test: ['test/commands/trust-unchanged.test.ts', 'cp --update leaves alone'],
+  },
+  'digests of blocks lack what an earlier run left': {
+    file: 'src/integrity/prefix.ts',
+    from: 'inBlocks?.update(buffer.subarray(0, got));',
+    to: '',
+    test: ['test/commands/blocks.test.ts', 'P4 they are of the whole file'],
+  },
 };

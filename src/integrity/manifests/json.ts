@@ -20,12 +20,19 @@ export const json: ManifestFormat = {
     let separator = '\n';
     return {
       begin: () => `{"bridle-checksums": ${VERSION}, "files": [`,
-      entry: ({ name, size, places, digests, blocks }) => {
+      entry: ({ name, size, places, digests, blocks, reused }) => {
         const chosen = digestsToWrite({ name, digests }, hint).map(({ algorithm, value }) => [
           algorithm,
           value,
         ]);
-        const line = JSON.stringify({ name, size, digests: Object.fromEntries(chosen), places, blocks });
+        const line = JSON.stringify({
+          name,
+          size,
+          digests: Object.fromEntries(chosen),
+          places,
+          blocks,
+          reused,
+        });
         const text = `${separator}${line}`;
         separator = ',\n';
         return text;

@@ -80,6 +80,8 @@ export interface ManifestWriter {
 export type Written = Omit<ManifestEntry, 'where'> & {
   /** `-` is not a file of that name. */
   readonly isStandardInput?: boolean;
+  /** Who made the digests, where that was not now. */
+  readonly reused?: string;
 };
 
 export function isProblem(item: ManifestItem): item is ManifestProblem {
