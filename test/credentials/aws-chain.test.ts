@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createCredentials } from '../../src/credentials/credentials.ts';
@@ -117,6 +119,15 @@ console.log(JSON.stringify({ Version: 1, SessionToken: Token, ...keys }));\n`,
   },
 ];
 
+/** Where nobody listens. */
+async function closedUrl(): Promise<string> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return `http://127.0.0.1:${port}`;
+}
+
 interface Run extends Ended {
   readonly aws: AwsServices;
   /** Everything that was written to output, report and events. */
@@ -157,6 +168,7 @@ describe.each(PLACES)('keys of $name', (place) => {
     expect(fs.readFileSync(join(home, 'out/f0')).equals(CONTENT)).toBe(true);
     expect(aws.given()).toBe(1);
     place.check(aws);
+    expect(stderr).not.toMatch(/warning/i);
     expect(shown).not.toContain(MARK);
   });
 
@@ -228,6 +240,27 @@ describe('temporary keys', () => {
   test('that have expired are shown to nobody: new ones are waited for', async () => {
     const key = await ofRole(-1);
     expect([await key(), await key()]).toEqual(['KEY1', 'KEY2']);
+  });
+
+  test.each([
+    ['cannot be reached', 'closed'],
+    ['is in trouble', 'trouble'],
+  ])('of a service that %s are asked for again', async (_, kind) => {
+    const aws = await startAws();
+    const home = scratch();
+    if (kind === 'trouble') aws.refusal = 'InternalFailure';
+    const report = join(home, 'report.json');
+    const env = {
+      ...inFull(aws),
+      ...(kind === 'closed' ? { AWS_ENDPOINT_URL_STS: await closedUrl() } : {}),
+      AWS_WEB_IDENTITY_TOKEN_FILE: write(home, 'identity', 'identity'),
+      AWS_ROLE_ARN: 'arn:aws:iam::1:role/web',
+    };
+    const args = ['cp', '--attempts', '2', '--report', report, 's3://bucket/key', join(home, 'to')];
+    const { status, stderr } = await bridle(args, { cwd: home, env });
+    expect({ status, stderr }).toMatchObject({ status: 1 });
+    expect(stderr).toMatch(/looking for AWS credentials/);
+    expect([...fs.readFileSync(report, 'utf8').matchAll(/"round": ?(\d+)/g)]).toHaveLength(2);
   });
 
   test('P6 that are not given, for a login that has expired, are a permanent error with a hint', async () => {

@@ -84,7 +84,8 @@ export async function startAws(): Promise<AwsServices> {
     if (form.has('Action')) {
       const { refusal } = services;
       const type = { 'content-type': 'text/xml' };
-      if (refusal !== undefined) return void response.writeHead(400, type).end(stsError(refusal));
+      if (refusal !== undefined)
+        return void response.writeHead(/Failure$/.test(refusal) ? 500 : 400, type).end(stsError(refusal));
       return void response.writeHead(200, type).end(stsAnswer(form.get('Action') ?? '', keys()));
     }
     if (path === '/latest/api/token') return method === 'PUT' ? say(IMDS_TOKEN) : say('', 405);
