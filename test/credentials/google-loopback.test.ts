@@ -18,13 +18,14 @@ const SUBJECT = `subject-${MARK}`;
 /** Google's services that give tokens, on 127.0.0.1: STS, OAuth, a metadata server, and one that gives subject tokens. */
 async function startGoogle() {
   const asked: { readonly path: string; readonly body: URLSearchParams }[] = [];
-  const tokens = { given: 0, isStuck: false };
+  const tokens = { given: 0, isStuck: false, refusal: undefined as object | undefined };
   const server = createServer(async (request, response) => {
     const path = request.url?.split('?')[0] ?? '';
     asked.push({ path, body: new URLSearchParams(await text(request)) });
     response.setHeader('content-type', 'application/json');
     response.setHeader('metadata-flavor', 'Google');
     if (path === '/subject') return void response.end(JSON.stringify({ token: SUBJECT }));
+    if (tokens.refusal) return void response.writeHead(400).end(JSON.stringify(tokens.refusal));
     if (!tokens.isStuck || tokens.given === 0) tokens.given += 1;
     const granted = { access_token: `token-${MARK}-${tokens.given}`, expires_in: 3600 };
     const type = 'urn:ietf:params:oauth:token-type:access_token';
@@ -163,4 +164,22 @@ describe.each(ACCOUNTS)('a token by $name', ({ asks, prepare }) => {
     expect(error.hint).toMatch(/GOOGLE_APPLICATION_CREDENTIALS/);
     expect(everythingIn(error) + warnings.join()).not.toContain(MARK);
   });
+});
+
+test.each([
+  ['at the start', false],
+  ['in the middle of a run', true],
+])('P6 why a token is not given is said, not that there should be another: %s', async (_, isLater) => {
+  const { google, cloud, read } = await scene((ACCOUNTS[0] as (typeof ACCOUNTS)[number]).prepare);
+  const description = 'Token must be short-lived; check your iat and exp values';
+  if (isLater) {
+    cloud.emulator.turn({ token: `token-${MARK}-1` });
+    expect(await read()).toBe('content');
+    cloud.emulator.turn({ token: 'another' });
+  }
+  google.tokens.refusal = { error: 'invalid_grant', error_description: description };
+  const error = await errorOf(read);
+  expect(error).toMatchObject({ code: 'unauthenticated', transient: false });
+  expect(error.message).toContain('invalid_grant');
+  expect(error.hint).toMatch(/clock/);
 });
