@@ -28,6 +28,8 @@ export interface Stage {
   web(): Promise<{ readonly url: string; readonly root: string }>;
   /** A server whose files lie in memory; it ends with the row. */
   server<Name extends ServerName>(name: Name, options?: ServerOptions): Promise<ServerTypes[Name]>;
+  /** Does it when the row has ended. */
+  defer(stop: () => Promise<void>): void;
 }
 
 export interface StageOptions {
@@ -72,6 +74,7 @@ async function setStage<T>(
       stops.push(() => server.stop());
       return server;
     },
+    defer: (stop) => void stops.push(stop),
   };
   try {
     return await work(stage);

@@ -1,6 +1,7 @@
 import { TransferError } from '../src/errors.ts';
 import type { Location } from '../src/location.ts';
 import type { Context, Endpoint } from '../src/protocol.ts';
+import { comparesWholes } from '../src/s3/address.ts';
 import { createBucket, hasBucket } from '../src/s3/bucket.ts';
 import { createS3Client } from '../src/s3/client.ts';
 import { copyObject } from '../src/s3/copy.ts';
@@ -32,6 +33,7 @@ export async function open(location: Location, context: Context): Promise<Endpoi
 
   const endpoint: Endpoint = {
     service: serviceOf(access),
+    ...(comparesWholes(access) ? { digestsOnWrite: ['crc64nvme'] } : {}),
     memory: (size, use) => (use === 'read' ? readMemory(size) : writeMemory(size)),
 
     stat: async (path, { signal }) => statObject(client, objectAt(place, path), signal),

@@ -17,6 +17,8 @@ export interface S3Access {
   readonly requestPayer?: boolean;
   /** Keys that may be removed by one request; default 1,000. */
   readonly deleteBatch?: number;
+  /** The service compares the CRC64NVME of a whole upload in parts. Default: Amazon's does, others are not asked to. */
+  readonly wholeChecksum?: boolean;
   /** Where the keys come from, or why there are none. For hints. */
   readonly source: string;
 }

@@ -9,7 +9,7 @@ export const BUCKET = 'bucket';
 
 /** An emulator with one bucket, an endpoint for it, and a client that must be closed. */
 export async function gcsScene(
-  options: Partial<HttpClientOptions> & { readonly secrets?: () => Promise<Secrets> } = {},
+  options: Partial<HttpClientOptions> & { readonly secrets?: (again?: boolean) => Promise<Secrets> } = {},
 ): Promise<{ readonly emulator: GcsEmulator; readonly endpoint: Endpoint; close(): Promise<void> }> {
   const emulator = await startGcsEmulator();
   addBucket(emulator, BUCKET);
@@ -25,7 +25,7 @@ export async function gcsScene(
   const google = { endpoint: emulator.origin, project: 'p' };
   return {
     emulator,
-    endpoint: open(location, { http, secrets: async () => ({ google, ...(await secrets?.()) }) }),
+    endpoint: open(location, { http, secrets: async (again) => ({ google, ...(await secrets?.(again)) }) }),
     close: async () => {
       await http.close();
       await emulator.close();

@@ -42,11 +42,13 @@ export async function findTargets(call: TargetCall, endpoints: Endpoints): Promi
   }
   const taken = new Set<string>();
   const targets: Target[] = [];
-  for (const source of sources) {
+  for (const given of sources) {
+    const source = withoutDot(given);
+    const isContent = source !== given;
     const isDirectory = (await typeOf(source, recursive, endpoints, signal)) === 'directory';
     // A tree that goes to a name of nothing becomes it, also when the name ends in a slash.
     const isWhole = !into || (isDirectory && sources.length === 1 && there === undefined);
-    targets.push(place(source, destination, { isDirectory, isWhole, recursive, taken }));
+    targets.push(place(source, destination, { isDirectory, isContent, isWhole, recursive, taken }));
   }
   return targets;
 }
@@ -86,6 +88,8 @@ function place(
   destination: Place,
   how: {
     readonly isDirectory: boolean;
+    /** The source was named as what lies in it. */
+    readonly isContent: boolean;
     readonly isWhole: boolean;
     readonly recursive: boolean;
     readonly taken: Set<string>;
@@ -101,7 +105,7 @@ function place(
   });
   if (isDirectory && !how.recursive) return fail(destination, `\`${shown}\`: is a directory (use -r)`);
   if (how.isWhole) return checked({ source, destination, isDirectory }, fail);
-  const name = isStandardStream(source) ? '' : nameBelow(source, isDirectory);
+  const name = isStandardStream(source) || how.isContent ? '' : nameBelow(source, isDirectory);
   if (name === undefined || (name === '' && !isDirectory)) {
     return fail(
       destination,
@@ -118,6 +122,13 @@ function place(
   if (how.taken.has(key)) return fail(target, `\`${shown}\`: \`${key}\` was named by another source already`);
   how.taken.add(key);
   return checked({ source, destination: target, isDirectory }, fail);
+}
+
+/** Services have no `.`: what is in the directory is meant. */
+function withoutDot(place: Place): Place {
+  const { location } = place;
+  const path = location.path.replace(/\/\.\/*$/, '/');
+  return isLocal(location) || path === location.path ? place : { ...place, location: { ...location, path } };
 }
 
 /** As cp: `.` and `..` put their contents straight into the destination. */

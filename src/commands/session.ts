@@ -93,6 +93,8 @@ export async function openCredentials(
 ): Promise<Credentials> {
   const { createCredentials } = await import('../credentials/credentials.ts');
   const home = env.HOME || homedir();
+  // AWS's library tells whoever runs Node 20, by eight lines on stderr, what only we can do something about.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   return createCredentials({ env, home, uid: process.geteuid?.() ?? 0, warn, sshHostKey });
 }
 

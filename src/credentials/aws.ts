@@ -24,6 +24,10 @@ type Provider = (options?: { readonly forceRefresh?: boolean }) => Promise<{
   readonly sessionToken?: string | undefined;
 }>;
 
+const OF_NETWORK: ReadonlySet<string> = new Set(
+  'ECONNREFUSED ECONNRESET EHOSTUNREACH ENETUNREACH EPIPE ETIMEDOUT EAI_AGAIN'.split(' '),
+);
+
 /** What AWS's own chain says when it found nothing anywhere. */
 const NOTHING_FOUND = 'Could not load credentials from any providers';
 
@@ -111,12 +115,29 @@ function defined<T extends object>(given: T): { [Name in keyof T]: Exclude<T[Nam
   return Object.fromEntries(entries) as { [Name in keyof T]: Exclude<T[Name], undefined> };
 }
 
+/** Whoever gives the keys could not be reached, or is in trouble; what it refuses it will refuse again. */
+function mayComeBack(error: unknown): boolean {
+  for (let one = error, depth = 0; one instanceof Error && depth < 3; one = one.cause, depth += 1) {
+    const { code, $metadata } = one as {
+      readonly code?: unknown;
+      readonly $metadata?: { readonly httpStatusCode?: number };
+    };
+    const status = $metadata?.httpStatusCode ?? 0;
+    if (status >= 500 || status === 429) return true;
+    if (typeof code === 'string' && OF_NETWORK.has(code)) return true;
+  }
+  return false;
+}
+
 function isYes(word: string | undefined): boolean {
   return /^(1|yes|true|on)$/i.test(word ?? '');
 }
 
 function unusable(text: string, cause: unknown): TransferError {
   const shown = text.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200);
+  if (mayComeBack(cause)) {
+    return new TransferError('unavailable', `looking for AWS credentials: ${shown}`, { cause });
+  }
   return new TransferError('unauthenticated', `looking for AWS credentials: ${shown}`, {
     cause,
     hint: 'log in again, or choose another profile with AWS_PROFILE; AWS_NO_SIGN_REQUEST=yes reads public data',

@@ -74,13 +74,18 @@ function refusal(error: unknown, doing: string): TransferError {
   if (error instanceof TransferError) return error;
   const status = statusOf(error);
   const reason = reasonOf(error);
+  if (status === undefined && !isOfNetwork(error)) {
+    return new TransferError('unauthenticated', `${doing}: no token can be asked for with it`, {
+      hint: 'the account names a file, a program or a URL (`credential_source`): look whether it gives what it should',
+    });
+  }
   if (status === undefined || status >= 500 || status === 429) {
     return new TransferError(
       'unavailable',
       `${doing}: Google's token service cannot be reached${shown(status)}`,
     );
   }
-  const isClock = /invalid_grant/.test(reason) && /short-lived|iat|exp/.test(String(error));
+  const isClock = /invalid_grant/.test(reason) && /short-lived|\biat\b|\bexp\b/.test(String(error));
   return new TransferError(
     'unauthenticated',
     `${doing}: Google gives no token for it${shown(reason || status)}`,
@@ -94,6 +99,21 @@ function refusal(error: unknown, doing: string): TransferError {
 
 function shown(what: unknown): string {
   return what === undefined ? '' : ` (${String(what)})`;
+}
+
+/** Of a file that cannot be read. */
+const OF_FILES = /^(?:ENOENT|EACCES|EPERM|ENOTDIR|EISDIR|ELOOP|ENAMETOOLONG)$/;
+
+/** True for a request that got no answer; what the library finds wrong by itself are plain errors. */
+function isOfNetwork(error: unknown): boolean {
+  const cause = field(error, 'cause');
+  const codes = [error, cause, field(cause, 'cause')].map((one) => String(field(one, 'code')));
+  if (codes.some((code) => OF_FILES.test(code))) return false;
+  const name = String(field(error, 'name'));
+  return (
+    /^(?:GaxiosError|FetchError|AbortError|TimeoutError)$/.test(name) ||
+    codes.some((code) => /^(?:E|UND_ERR_|CERT_)[A-Z_]+$/.test(code))
+  );
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -99,6 +99,7 @@ function readSection(ini: Ini, name: string, file: NamedFile): S3Section {
     region: text('region'),
     pathStyle: flag('path_style'),
     requestPayer: flag('request_payer'),
+    wholeChecksum: flag('crc64nvme'),
     deleteBatch: flag('batch_delete') === false ? 1 : batchSize(text('batch_delete_size'), where),
   };
   return {

@@ -38,19 +38,28 @@ export function createApi(bucket: string, context: Context): Api {
 
   async function send(ask: Ask): Promise<HttpResponse> {
     const { body, headers, signal, fresh } = ask;
+    const base = await origin();
+    let unfound: unknown;
+    const shown = (again?: boolean): Promise<Secrets> =>
+      secrets(again).catch((error: unknown) => {
+        unfound = error;
+        throw error;
+      });
     try {
       return await http.send({
         method: ask.method,
-        url: (await origin()) + ask.path + queryOf(ask.query),
+        url: base + ask.path + queryOf(ask.query),
         headers: body ? { ...headers, 'content-type': body.type } : headers,
         ...(body ? { body: partsOf(body.parts), size: sizeOf(body.parts) } : {}),
-        secrets: secrets as (again?: boolean) => Promise<Secrets>,
+        secrets: shown,
         fresh,
         takesGzip: ask.takesGzip,
         signal,
       });
     } catch (error) {
-      if (!(error instanceof TransferError) || error.code !== 'unauthenticated') throw error;
+      // Who finds no credentials says better why.
+      if (error === unfound || !(error instanceof TransferError) || error.code !== 'unauthenticated')
+        throw error;
       const text = `${ask.doing}: the service wants other credentials`;
       throw new TransferError('unauthenticated', text, { cause: error, hint: LOGIN_HINT });
     }

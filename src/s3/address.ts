@@ -24,6 +24,11 @@ export function isAmazon(access: S3Access): boolean {
   );
 }
 
+/** True for services that compare the CRC64NVME of a whole upload in parts. */
+export function comparesWholes(access: S3Access): boolean {
+  return access.wholeChecksum ?? isAmazon(access);
+}
+
 /** The URL of a bucket or of a key in it; `isSecure` forces TLS whatever the endpoint says. */
 export function addressOf(
   access: S3Access,

@@ -6,6 +6,17 @@ const CHECKSUMS = ['sha256', 'crc64nvme', 'crc32c', 'crc32', 'sha1'] as const sa
 /** Asks for the stored checksums along with a whole object. Services that have none ignore it. */
 export const WITH_CHECKSUMS = { 'x-amz-checksum-mode': 'ENABLED' } as const;
 
+/** What an upload in parts begins with when the service is to compare the CRC64NVME of the whole. */
+export const BY_CRC64NVME = {
+  'x-amz-checksum-algorithm': 'CRC64NVME',
+  'x-amz-checksum-type': 'FULL_OBJECT',
+} as const;
+
+/** A CRC64NVME as S3 takes it: base64 of its bytes, the highest first. */
+export function crc64nvmeField(hex: string): Readonly<Record<string, string>> {
+  return { 'x-amz-checksum-crc64nvme': Buffer.from(hex, 'hex').toString('base64') };
+}
+
 /**
  * The digests of a whole object that an answer declares: stored checksums that cover the object, and the entity tag
  * where it is the MD5 of the content (no multipart, no encryption with keys of its own).

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
+import { startDigest } from '../integrity/digests.ts';
 import { isAmazon } from './address.ts';
-import { bareTag } from './checksums.ts';
+import { BY_CRC64NVME, bareTag, crc64nvmeField } from './checksums.ts';
 import type { S3Client } from './client.ts';
 import { s3CodeOf } from './failures.ts';
 import type { S3Object } from './place.ts';
@@ -21,22 +22,30 @@ export interface Upload {
   readonly client: S3Client;
   readonly object: S3Object;
   readonly id: string;
+  /** The service is told the CRC64NVME of each part, and of the whole. */
+  readonly isSummed?: boolean;
 }
 
 /** Begins an upload. Nothing is visible before it is completed. */
-export async function createUpload(client: S3Client, object: S3Object, signal: AbortSignal): Promise<Upload> {
+export async function createUpload(
+  client: S3Client,
+  object: S3Object,
+  signal: AbortSignal,
+  isSummed = false,
+): Promise<Upload> {
   const doing = `write \`${object.name}\``;
   const answer = await client.sendForXml({
     method: 'POST',
     bucket: object.bucket,
     key: object.key,
     query: { uploads: '' },
+    headers: isSummed ? BY_CRC64NVME : {},
     signal,
     doing,
   });
   const id = textOf(answer, 'UploadId');
   if (!id) throw new TransferError('unexpected', `${doing}: the service began no upload`);
-  return { client, object, id };
+  return { client, object, id, isSummed };
 }
 
 /** Stores a part that is in memory; resolves with its entity tag. May be repeated. The service refuses a body that is not the one sent. */
@@ -47,9 +56,9 @@ export async function putPart(
   signal: AbortSignal,
 ): Promise<string> {
   const md5 = createHash('md5').update(body).digest();
-  const headers = { 'content-md5': md5.toString('base64') };
-  const tag = await sendPart(upload, { number, body, headers, signal });
-  return tag;
+  const sums = upload.isSummed ? crc64nvmeField(await crc64nvme(body)) : {};
+  const headers = { 'content-md5': md5.toString('base64'), ...sums };
+  return sendPart(upload, { number, body, headers, signal });
 }
 
 /** Stores a part as it comes. Whoever calls compares the entity tag with what went through. */
@@ -90,11 +99,17 @@ async function sendPart(
   return tag;
 }
 
-/** Makes the object of its parts. Resolves with its entity tag, which may be empty; undefined when there is no such upload any more. */
+async function crc64nvme(body: Uint8Array): Promise<string> {
+  const running = await startDigest('crc64nvme');
+  running.update(body);
+  return running.end();
+}
+
+/** Makes the object of its parts, where their CRC64NVME together is `crc64nvme`, if that is given. Resolves with its entity tag, which may be empty; undefined when there is no such upload any more. */
 export async function completeUpload(
-  { client, object, id }: Upload,
+  { client, object, id, isSummed }: Upload,
   parts: readonly Part[],
-  call: { readonly onlyNew: boolean; readonly signal: AbortSignal },
+  call: { readonly onlyNew: boolean; readonly crc64nvme?: string | undefined; readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   const list = parts.map(
     ({ number, tag }) =>
@@ -111,6 +126,9 @@ export async function completeUpload(
       headers: {
         'content-type': 'application/xml',
         ...(call.onlyNew ? { 'if-none-match': '*' } : {}),
+        ...(isSummed && call.crc64nvme !== undefined
+          ? { ...crc64nvmeField(call.crc64nvme), 'x-amz-checksum-type': 'FULL_OBJECT' }
+          : {}),
         ...(isAmazon(access) ? { 'x-amz-mp-object-size': String(size) } : {}),
       },
       body: Buffer.from(

@@ -2,6 +2,7 @@ import type { PartialCall, PartialWrite } from '../protocol.ts';
 import type { S3Client } from './client.ts';
 import { digestTags, type Handle, parseHandle } from './handle.ts';
 import { abortUpload, listParts, type Part } from './multipart.ts';
+import { partSize } from './parts.ts';
 import type { S3Object } from './place.ts';
 
 /** An upload that was found again. */
@@ -37,7 +38,7 @@ export async function findUpload(
     await release(false);
     return undefined;
   }
-  const parts = withoutLast(acknowledged, plan.size);
+  const parts = withoutLast(acknowledged, plan);
   const end = parts.reduce((sum, part) => sum + part.size, 0);
   const partial: PartialWrite = {
     ranges: end === 0 ? [] : [{ start: 0, end }],
@@ -48,8 +49,13 @@ export async function findUpload(
   return { plan, parts, partial };
 }
 
-/** With everything there already, the last part is sent again: reading on is what shows that the source is still the same. */
-function withoutLast(parts: readonly Part[], size: number | undefined): readonly Part[] {
-  const sum = parts.reduce((total, part) => total + part.size, 0);
-  return sum === size ? parts.slice(0, -1) : parts;
+/**
+ * With everything there already, the last part is sent again: reading on is what shows that the source is still the same.
+ * So is a short one, which a source that ended early left: behind it the service takes no more.
+ */
+function withoutLast(parts: readonly Part[], { part, size }: Handle): readonly Part[] {
+  const sum = parts.reduce((total, one) => total + one.size, 0);
+  const last = parts.at(-1);
+  const isShort = last !== undefined && last.size < partSize(last.number, part, size);
+  return sum === size || isShort ? parts.slice(0, -1) : parts;
 }

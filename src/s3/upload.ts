@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
 import type { PartialWrite, Staged, Stored } from '../protocol.ts';
+import { comparesWholes } from './address.ts';
 import { withBucket } from './bucket.ts';
 import { formatHandle, type Handle } from './handle.ts';
 import {
@@ -35,9 +36,17 @@ export interface Resumed {
 
 /** A new upload with no part yet. */
 export async function beginUpload({ client, object, call, limits }: Writing): Promise<Begun> {
-  const upload = await withBucket(client, object, call, (signal) => createUpload(client, object, signal));
-  const known = call.size === undefined ? {} : { size: call.size };
-  return { upload, plan: { uploadId: upload.id, part: basePart(call.size, limits), ...known }, parts: [] };
+  const part = basePart(call.size, limits);
+  // Of a part that is sent as it comes, nobody knows the sum before.
+  const isSummed = part <= limits.held && comparesWholes(await client.access());
+  const upload = await withBucket(client, object, call, (signal) =>
+    createUpload(client, object, signal, isSummed),
+  );
+  const known = {
+    ...(call.size === undefined ? {} : { size: call.size }),
+    ...(isSummed ? { isSummed } : {}),
+  };
+  return { upload, plan: { uploadId: upload.id, part, ...known }, parts: [] };
 }
 
 /** An earlier upload, from behind the parts that `resume` covers. Rejects with `changed` when they do not end there. */
@@ -56,7 +65,9 @@ export function continueUpload({ client, object }: Writing, resume: PartialWrite
       `write \`${object.name}\`: no part of the earlier upload ends at byte ${end}`,
     );
   }
-  return { upload: { client, object, id: known.plan.uploadId }, plan: known.plan, parts };
+  const { plan } = known;
+  const upload = { client, object, id: plan.uploadId, isSummed: plan.isSummed ?? false };
+  return { upload, plan, parts };
 }
 
 /** Sends everything but what is there. On failure the upload is dropped, or kept where somebody keeps its handle. */
@@ -72,9 +83,9 @@ export async function stageUpload(writing: Writing, begun: Begun, first?: Uint8A
     throw error;
   }
   return {
-    async commit() {
+    async commit(_signal, digests) {
       try {
-        return await complete(writing, begun);
+        return await complete(writing, begun, digests?.get('crc64nvme'));
       } catch (error) {
         if (!keep || !(error instanceof TransferError && error.transient)) await drop(begun.upload);
         throw error;
@@ -196,11 +207,15 @@ function tooMany({ object }: Writing): TransferError {
 }
 
 /** Makes the object visible. An upload that is gone may have become the object by a request whose answer was lost. */
-async function complete({ client, object, call }: Writing, { upload, parts }: Begun): Promise<Stored> {
+async function complete(
+  { client, object, call }: Writing,
+  { upload, parts }: Begun,
+  crc64nvme: string | undefined,
+): Promise<Stored> {
   const composite = compositeTag(parts);
   const size = sizeOf(parts);
   return call.retry(async (signal) => {
-    const tag = await completeUpload(upload, parts, { onlyNew: call.onlyNew ?? false, signal });
+    const tag = await completeUpload(upload, parts, { onlyNew: call.onlyNew ?? false, crc64nvme, signal });
     const stored = await storedAs(client, object, signal);
     const isOurs =
       composite !== undefined && stored.version === `etag "${composite}"` && stored.size === size;

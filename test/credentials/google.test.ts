@@ -144,6 +144,82 @@ describe('service accounts', () => {
   });
 });
 
+describe('P6 a token that is not given', () => {
+  const login = { type: 'authorized_user', client_id: 'i', client_secret: 's', refresh_token: MARK };
+  const short = 'Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.';
+
+  test.each([
+    [
+      'to a clock that is wrong',
+      serviceAccount,
+      'invalid_grant',
+      `${short} Check your iat and exp values`,
+      /clock/,
+    ],
+    [
+      'to a login that has expired',
+      login,
+      'invalid_grant',
+      'Token has been expired or revoked.',
+      /login has expired/,
+    ],
+    [
+      'to a key that was deleted',
+      serviceAccount,
+      'invalid_grant',
+      'Invalid JWT Signature.',
+      /key may have been deleted/,
+    ],
+    [
+      'to a client that is unknown',
+      login,
+      'invalid_client',
+      'The OAuth client was not found.',
+      /login has expired/,
+    ],
+  ])('%s is a permanent error with a hint of its own', async (_, account, code, description, hint) => {
+    const { fetch } = google(() => json({ error: code, error_description: description }, 400));
+    const path = await writeAccount('account.json', account);
+    const error = await errorOf(() =>
+      setUp({ GOOGLE_APPLICATION_CREDENTIALS: path }, fetch).secretsFor(...at('gs://bucket/x')),
+    );
+    expect(error).toMatchObject({ code: 'unauthenticated', transient: false });
+    expect(error.message).toContain(code);
+    expect(error.hint).toMatch(hint);
+    expect(everythingIn(error)).not.toContain(MARK);
+  });
+
+  test('because its service cannot be reached, or is in trouble, is asked for again', async () => {
+    const refused = Object.assign(new TypeError('fetch failed'), { cause: { code: 'ECONNREFUSED' } });
+    const troubles = [
+      () => {
+        throw refused;
+      },
+      () => json({ error: 'internal_failure' }, 503),
+    ];
+    for (const trouble of troubles) {
+      const { fetch } = google(trouble);
+      const credentials = setUp({ GOOGLE_APPLICATION_CREDENTIALS: await writeAccount() }, fetch);
+      const error = await errorOf(() => credentials.secretsFor(...at('gs://bucket/x')));
+      expect(error).toMatchObject({ code: 'unavailable', transient: true });
+    }
+  });
+
+  test('because what it is exchanged for is not there, is permanent, and says what is missing', async () => {
+    const path = await writeAccount('workload.json', {
+      type: 'external_account',
+      audience: '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x',
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      token_url: 'http://127.0.0.1:9/v1/token',
+      credential_source: { file: scratch.path('absent') },
+    });
+    const credentials = setUp({ GOOGLE_APPLICATION_CREDENTIALS: path });
+    const error = await errorOf(() => credentials.secretsFor(...at('gs://bucket/x')));
+    expect(error).toMatchObject({ code: 'unauthenticated', transient: false });
+    expect(error.hint).toMatch(/credential_source/);
+  });
+});
+
 describe('the original’s credentials', () => {
   const boto = (config: string) => scratch.write('boto', config);
   const p12 = async (fixture: string) => {

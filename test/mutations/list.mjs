@@ -368,6 +368,36 @@ export const MUTATIONS = {
     to: 'if (false) {',
     test: ['test/s3/write-faults.test.ts', 'F22 P2 an upload that is gone'],
   },
+  'the CRC64NVME of a whole upload is not told': {
+    file: 'src/s3/upload.ts',
+    from: 'onlyNew: call.onlyNew ?? false, crc64nvme, signal',
+    to: 'onlyNew: call.onlyNew ?? false, signal',
+    test: ['test/s3/write-faults.test.ts', 'P1 F26 whose whole is another'],
+  },
+  'a digest of digests counts as that of the whole': {
+    file: 'src/s3/checksums.ts',
+    from: "headers['x-amz-checksum-type'] !== 'COMPOSITE'",
+    to: 'true',
+    test: ['test/s3/read-faults.test.ts', 'P2 a digest of digests, marked by its type alone'],
+  },
+  'an S3 upload goes on behind a short part': {
+    file: 'src/s3/partial.ts',
+    from: 'sum === size || isShort',
+    to: 'sum === size',
+    test: ['test/s3/write-faults.test.ts', 'P4 L5 is gone on with before a short part'],
+  },
+  'keys of AWS that were refused are shown again': {
+    file: 'src/credentials/aws.ts',
+    from: 'again ? { forceRefresh: true } : {}',
+    to: '{}',
+    test: ['test/credentials/aws-chain.test.ts', 'F13 that the service refuses as expired'],
+  },
+  'why there is no token of Google is kept to ourselves': {
+    file: 'src/gcs/api.ts',
+    from: 'error === unfound || ',
+    to: '',
+    test: ['test/credentials/google-loopback.test.ts', 'P6 why a token is not given'],
+  },
   'parts of an S3 upload are believed whatever their tags': {
     file: 'src/s3/partial.ts',
     from: 'digestTags(acknowledged) === plan.tags',

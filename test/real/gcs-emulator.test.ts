@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Bucket, IdempotencyStrategy, Storage } from '@google-cloud/storage';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sumsOf } from '../../fixtures/servers/gcs/checksums.ts';
 import { type GcsEmulator, startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
 
 const MIB = 1024 * 1024;
@@ -128,6 +129,7 @@ describe("the emulator, by Google's own client", () => {
     expect(String(await contentOf('composed'))).toBe('onetwo');
     const [metadata] = await bucket.file('composed').getMetadata();
     expect(metadata.md5Hash).toBeUndefined();
+    expect(metadata.crc32c).toBe(sumsOf(Buffer.from('onetwo')).tell().crc32c);
     expect(metadata.componentCount).toBe(2);
   });
 

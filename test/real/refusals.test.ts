@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
+import { type S3Answer, s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
 import { type ScriptedS3, startScriptedS3 } from '../../fixtures/misbehaving/s3-server.ts';
 import { type GcsEmulator, startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
 import { LOGIN, type ServerName, type ServerTypes, startServer } from '../../fixtures/servers/servers.ts';
@@ -34,12 +34,15 @@ let closed = 0;
 let s3: ScriptedS3;
 let gcs: GcsEmulator;
 let home = '';
+/** Of Google's token service. */
+let tokenAnswer: S3Answer;
 
 beforeAll(async () => {
   const names = ['nginx', 'apache-dav', 'ftp', 'sshd'] as const;
   await Promise.all(names.map(async (name) => running.set(name, await startServer(name))));
   [s3, gcs] = await Promise.all([startScriptedS3(), startGcsEmulator()]);
   s3.setScript(({ path }) => {
+    if (path === '/-/token') return tokenAnswer;
     const kind = path.split('/')[1] ?? '';
     const known: Readonly<Record<string, readonly [number, string]>> = {
       'no-bucket': [404, 'NoSuchBucket'],
@@ -48,9 +51,32 @@ beforeAll(async () => {
       'no-permission': [403, 'AccessDenied'],
       'expired-token': [400, 'ExpiredToken'],
       'clock-skew': [403, 'RequestTimeTooSkewed'],
+      'other-region': [301, 'PermanentRedirect'],
+      'other-signature': [400, 'AuthorizationHeaderMalformed'],
+      'odd-token': [400, 'InvalidToken'],
     };
     const refusal = known[kind];
     return refusal && s3Failure(...refusal);
+  });
+  const fault = { times: Number.POSITIVE_INFINITY };
+  gcs.turn({
+    faults: [
+      {
+        ...fault,
+        match: '/b/no-access/',
+        status: 403,
+        reason: 'forbidden',
+        message: 'x does not have access',
+      },
+      {
+        ...fault,
+        match: '/b/expired-token/',
+        status: 401,
+        reason: 'authError',
+        message: 'Invalid Credentials',
+      },
+      { ...fault, match: '/b/payer/', status: 400, reason: 'userProjectMissing', message: 'requester pays' },
+    ],
   });
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
@@ -80,6 +106,22 @@ const aws = () => ({
   AWS_ENDPOINT_URL: s3.url,
   AWS_EC2_METADATA_DISABLED: 'true',
 });
+const elsewhere = (endpoint: () => string) => () => ({ ...aws(), AWS_ENDPOINT_URL: endpoint() });
+/** An account whose token service says so. */
+const refusedBy = (said: string) => () => {
+  tokenAnswer = { status: 400, headers: { 'content-type': 'application/json' }, body: said };
+  const path = join(home, 'account.json');
+  fs.writeFileSync(join(home, 'subject'), 'subject');
+  const account = {
+    type: 'external_account',
+    audience: '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    token_url: `${s3.url}/-/token`,
+    credential_source: { file: join(home, 'subject') },
+  };
+  fs.writeFileSync(path, JSON.stringify(account), { mode: 0o600 });
+  return { GOOGLE_APPLICATION_CREDENTIALS: path };
+};
 const emulated = () => ({ STORAGE_EMULATOR_HOST: gcs.origin });
 const sshUrl = (path: string) => () =>
   `sftp://${server('sshd').username}@127.0.0.1:${server('sshd').port}${path}`;
@@ -175,7 +217,93 @@ const REFUSALS: readonly Refusal[] = [
   { name: 's3: no permission', url: onS3('no-permission'), env: aws, message: /no-permission/, hint: /./ },
   { name: 's3: expired token', url: onS3('expired-token'), env: aws, message: /expired-token/, hint: /./ },
   { name: 's3: clock skew', url: onS3('clock-skew'), env: aws, message: /clock-skew/, hint: /clock/ },
-  { name: 'gs: no such bucket', url: () => 'gs://no-bucket/f', env: emulated, message: /no-bucket/ },
+  {
+    name: 's3: wrong region',
+    url: onS3('other-region'),
+    env: aws,
+    message: /another region/,
+    hint: /AWS_REGION/,
+  },
+  {
+    name: 's3: signed for a wrong region',
+    url: onS3('other-signature'),
+    env: aws,
+    message: /another region/,
+    hint: /AWS_REGION/,
+  },
+  { name: 's3: a token that is none', url: onS3('odd-token'), env: aws, message: /odd-token/, hint: /renew/ },
+  {
+    name: 's3: an endpoint that is no S3 service',
+    url: onS3('bucket'),
+    env: elsewhere(() => server('nginx').http),
+    message: /bucket/,
+    hint: /endpoint/,
+  },
+  {
+    name: 's3: an endpoint that is no URL of a service',
+    url: onS3('bucket'),
+    env: elsewhere(() => 'ftp://somewhere'),
+    message: /expected an S3 endpoint/,
+    hint: /endpoint/,
+  },
+  {
+    name: 's3: no such host',
+    url: onS3('bucket'),
+    env: elsewhere(() => `http://${NO_HOST}`),
+    message: /no-such-host\.invalid/,
+    isOpen: true,
+  },
+  {
+    name: 's3: connection refused',
+    url: onS3('bucket'),
+    env: elsewhere(() => `http://127.0.0.1:${closed}`),
+    message: /127\.0\.0\.1:\d+/,
+    isTransient: true,
+  },
+  {
+    name: 'gs: no such bucket',
+    url: () => 'gs://no-bucket/f',
+    env: emulated,
+    message: /no-bucket/,
+    hint: /bridle mkdir/,
+  },
+  { name: 'gs: no access', url: () => 'gs://no-access/f', env: emulated, message: /no-access/, hint: /role/ },
+  {
+    name: 'gs: expired token',
+    url: () => 'gs://expired-token/f',
+    env: emulated,
+    message: /expired-token/,
+    hint: /GOOGLE_APPLICATION_CREDENTIALS/,
+  },
+  {
+    name: 'gs: the requester pays',
+    url: () => 'gs://payer/f',
+    env: emulated,
+    message: /payer/,
+    hint: /GOOGLE_CLOUD_QUOTA_PROJECT/,
+  },
+  {
+    name: 'gs: clock skew',
+    url: () => 'gs://bucket/f',
+    env: refusedBy(
+      '{"error":"invalid_grant","error_description":"Token must be short-lived; check your iat and exp values"}',
+    ),
+    message: /invalid_grant/,
+    hint: /clock/,
+  },
+  {
+    name: 'gs: a login that has expired',
+    url: () => 'gs://bucket/f',
+    env: refusedBy('{"error":"invalid_grant","error_description":"Token has been expired or revoked."}'),
+    message: /invalid_grant/,
+    hint: /login has expired/,
+  },
+  {
+    name: 'gs: an endpoint that is none',
+    url: () => 'gs://bucket/f',
+    env: () => ({ STORAGE_EMULATOR_HOST: 'no host at all' }),
+    message: /STORAGE_EMULATOR_HOST: expected/,
+  },
   {
     name: 'gs: connection refused',
     url: () => 'gs://bucket/f',

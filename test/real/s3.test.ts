@@ -8,6 +8,7 @@ import { OTHER_S3_USER, type RunningCephRgw, S3_USER } from '../../fixtures/serv
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import { type Entry as RequestEntry, TransferError, transfer } from '../../src/index.ts';
+import { startDigest } from '../../src/integrity/digests.ts';
 import type { Bytes, Endpoint, HttpClient, WriteCall } from '../../src/protocol.ts';
 import { createBucket } from '../../src/s3/bucket.ts';
 import { createS3Client, type S3Client } from '../../src/s3/client.ts';
@@ -172,6 +173,26 @@ describe('s3 on Ceph RGW 16', () => {
     } finally {
       await proxy.close();
     }
+  });
+
+  test('P1 P3 an upload that tells the CRC64NVME of the whole is stored, with it where the gateway keeps checksums', async () => {
+    const summed = await openS3('s3://test@site/', { ...access(), wholeChecksum: true }, http);
+    expect(summed.digestsOnWrite).toEqual(['crc64nvme']);
+    const content = randomBytes(17 * MIB + 5);
+    const running = await startDigest('crc64nvme');
+    running.update(content);
+    const value = running.end();
+    const write = async (path: string, crc64nvme: string) => {
+      const call = { ...whole, size: content.length };
+      const staged = await summed.write!(path, chunksOf(content), call);
+      return staged.commit(never, new Map([['crc64nvme', crc64nvme]]));
+    };
+    const stored = await write('/one/summed', value);
+    expect((await contentOf(endpoint, '/one/summed')).equals(content)).toBe(true);
+    // Up to Ceph 18 nothing is kept.
+    const told = stored.digests.filter(({ algorithm }) => algorithm === 'crc64nvme');
+    process.stdout.write(`s3: the gateway keeps ${told.length === 0 ? 'no CRC64NVME' : 'the CRC64NVME'}\n`);
+    expect([[], [{ algorithm: 'crc64nvme', value }]]).toContainEqual(told);
   });
 
   test('a large object comes down in ranges, and what the service knows of a small one is told', async () => {

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { md5 } from '../../fixtures/misbehaving/s3-objects.ts';
+import { compositeTag } from '../../src/s3/multipart.ts';
 import { basePart, MAX_PARTS, PART_LIMITS, partSize, windowOf, writeMemory } from '../../src/s3/parts.ts';
 import { createSupply } from '../../src/s3/supply.ts';
 
@@ -28,6 +30,14 @@ test('P11 the parts in memory stay within bounds, whatever the size', () => {
   }
   expect(windowOf(8 * MIB, PART_LIMITS)).toBe(4);
   expect(windowOf(32 * MIB, PART_LIMITS)).toBe(1);
+});
+
+test('the entity tag of an object made of parts is the digest of theirs, where theirs are digests', () => {
+  const tags = [Buffer.alloc(5 * MIB, 'a'), Buffer.from('b')].map((part) => md5(part));
+  const parts = tags.map((tag, index) => ({ number: index + 1, size: 0, tag }));
+  expect(compositeTag(parts)).toBe('e5a8c5272b26fc10581a21089559b006-2');
+  expect(compositeTag([...parts].reverse())).not.toBe('e5a8c5272b26fc10581a21089559b006-2');
+  expect(compositeTag([...parts, { number: 3, size: 0, tag: 'of-an-encrypted-part' }])).toBeUndefined();
 });
 
 test('a supply gives its bytes in portions of any size', async () => {

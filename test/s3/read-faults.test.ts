@@ -119,4 +119,30 @@ describe('an object', () => {
     }));
     expect((await read()).digests).toEqual([]);
   });
+
+  test.each([
+    [
+      'marked by its number of parts',
+      { 'x-amz-checksum-sha256': 'tfmzeY9XeH2OXmxrtS4iDWlNIKUTAFv0/csHs2lsoD8=-2' },
+    ],
+    ['of one part', { 'x-amz-checksum-sha256': 'tfmzeY9XeH2OXmxrtS4iDWlNIKUTAFv0/csHs2lsoD8=-1' }],
+    ['marked by its type alone', { 'x-amz-checksum-crc32': 'NhCmhg==', 'x-amz-checksum-type': 'COMPOSITE' }],
+    [
+      'of another kind by each mark',
+      { 'x-amz-checksum-crc32c': 'mnG7TA==-2', 'x-amz-checksum-type': 'FULL_OBJECT' },
+    ],
+  ])('P2 a digest of digests, %s, is never taken for that of the whole', async (_, sums) => {
+    scene.server.store.objects.set(PATH, Buffer.from('hello'));
+    const etag = '"5d41402abc4b2a76b9719d911017c592-2"';
+    scene.server.setScript((_, perform) => ({ ...perform(), headers: { etag, ...sums } }));
+    expect((await read()).digests).toEqual([]);
+  });
+
+  test('a checksum that says it is of the whole is told, whatever the number of parts', async () => {
+    scene.server.store.objects.set(PATH, Buffer.from('hello'));
+    const sums = { 'x-amz-checksum-crc64nvme': 'MzdAECrwhuM=', 'x-amz-checksum-type': 'FULL_OBJECT' };
+    const etag = '"5d41402abc4b2a76b9719d911017c592-2"';
+    scene.server.setScript((_, perform) => ({ ...perform(), headers: { etag, ...sums } }));
+    expect((await read()).digests).toEqual([{ algorithm: 'crc64nvme', value: '333740102af086e3' }]);
+  });
 });

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
-import { type S3Asked, s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { crc64nvme, type S3Asked, s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
 import { TransferError } from '../../src/errors.ts';
-import type { WriteCall } from '../../src/protocol.ts';
+import { startDigest } from '../../src/integrity/digests.ts';
+import type { Algorithm, WriteCall } from '../../src/protocol.ts';
 import { findUpload } from '../../src/s3/partial.ts';
 import { writeObject } from '../../src/s3/write.ts';
 import { chunksOf, failureOf, never, SMALL, useScene, whole } from './scene.ts';
@@ -33,7 +34,101 @@ function once(fits: (asked: S3Asked) => boolean, deed: Parameters<typeof scene.s
   });
 }
 
+describe('an upload in parts to a service that compares wholes', () => {
+  const crc = async (content: Uint8Array) => {
+    const running = await startDigest('crc64nvme');
+    running.update(content);
+    return new Map<Algorithm, string>([['crc64nvme', running.end()]]);
+  };
+  const fields = (asked: S3Asked) =>
+    Object.fromEntries(Object.entries(asked.headers).filter(([name]) => name.startsWith('x-amz-checksum')));
+
+  beforeEach(() => {
+    scene.access = { wholeChecksum: true };
+  });
+
+  test('tells the CRC64NVME of each part and of all together, and what is stored then is told', async () => {
+    const content = randomBytes(5500);
+    const digests = await crc(content);
+    const result = await (await write(content)).commit(never, digests);
+    expect(result.digests).toEqual([{ algorithm: 'crc64nvme', value: digests.get('crc64nvme') }]);
+    const [begin, ...rest] = scene.server.asked.filter(({ method }) => method !== 'HEAD');
+    const type = { 'x-amz-checksum-type': 'FULL_OBJECT' };
+    expect(begin && fields(begin)).toEqual({ 'x-amz-checksum-algorithm': 'CRC64NVME', ...type });
+    for (const part of rest.slice(0, -1)) {
+      expect(fields(part)).toEqual({ 'x-amz-checksum-crc64nvme': crc64nvme(part.body) });
+      expect(part.headers['content-md5']).toBeDefined();
+    }
+    const last = rest.at(-1);
+    expect(last && fields(last)).toEqual({ 'x-amz-checksum-crc64nvme': crc64nvme(content), ...type });
+  });
+
+  test('P1 F26 whose whole is another than what was read is refused, never seen, and dropped', async () => {
+    const content = randomBytes(5500);
+    const digests = await crc(Buffer.concat([content.subarray(1), content.subarray(0, 1)]));
+    const failing = write(content).then((staged) => staged.commit(never, digests));
+    expect(await failureOf(failing)).toMatchObject({ code: 'digest-mismatch' });
+    expect([...scene.server.store.uploads, ...scene.server.store.objects]).toEqual([]);
+  });
+
+  test('F26 a part that changes on the way is refused by its sums, and sent again', async () => {
+    const content = randomBytes(5500);
+    const digests = await crc(content);
+    once(
+      (asked) => isPart(asked, 2),
+      (asked) => {
+        asked.body.writeUInt8(asked.body.readUInt8(7) ^ 1, 7);
+        return undefined;
+      },
+    );
+    await (await write(content)).commit(never, digests);
+    expect(stored()?.equals(content)).toBe(true);
+    expect(scene.server.asked.filter((asked) => isPart(asked, 2))).toHaveLength(2);
+  });
+
+  test('P4 is gone on with as it was begun', async () => {
+    const content = randomBytes(5500);
+    let handle = '';
+    const cut = chunksOf(content.subarray(0, 4200));
+    const onPartial = (given: string) => {
+      handle = given;
+    };
+    const call = { ...whole, size: content.length, onPartial };
+    const broken = writeObject(scene.client, scene.object, { bytes: cut, call }, SMALL);
+    expect(await failureOf(broken)).toMatchObject({ code: 'size-mismatch' });
+    // The next run may have other settings.
+    scene.access = {};
+    const found = await findUpload(scene.client, scene.object, { signal: never, key: whole.key, handle });
+    const end = found?.partial.ranges[0]?.end ?? 0;
+    expect(end).toBe(4000);
+    const rest = { ...whole, size: content.length, ...(found ? { resume: found.partial } : {}) };
+    const source = { bytes: chunksOf(content.subarray(end)), call: rest, resumed: found };
+    const staged = await writeObject(scene.client, scene.object, source, SMALL);
+    const result = await staged.commit(never, await crc(content));
+    expect(stored()?.equals(content)).toBe(true);
+    expect(result.digests.map(({ algorithm }) => algorithm)).toEqual(['crc64nvme']);
+  });
+
+  test('P11 whose parts are too large for memory tells none, since nobody knows them before', async () => {
+    const content = randomBytes(25_000);
+    const limits = { part: 1000, window: 3000, held: 100 };
+    const call = { ...whole, size: content.length };
+    const staged = await writeObject(scene.client, scene.object, { bytes: chunksOf(content), call }, limits);
+    await staged.commit(never, await crc(content));
+    expect(stored()?.equals(content)).toBe(true);
+    expect(scene.server.asked.flatMap((asked) => Object.keys(fields(asked)))).toEqual(
+      expect.not.arrayContaining(['x-amz-checksum-crc64nvme']),
+    );
+  });
+});
+
 describe('an upload in parts', () => {
+  test('tells no CRC64NVME to a service that is not known to compare it', async () => {
+    await (await write(randomBytes(5500))).commit(never, new Map([['crc64nvme', '00'.repeat(8)]]));
+    const told = scene.server.asked.flatMap(({ headers }) => Object.keys(headers));
+    expect(told.filter((name) => /^x-amz-checksum-(?!mode)/.test(name))).toEqual([]);
+  });
+
   test('P1 is not visible before commit, and is whole after it', async () => {
     const content = randomBytes(5500);
     const staged = await write(content);
@@ -97,6 +192,18 @@ describe('an upload in parts', () => {
       isProven: true,
       version: expect.stringMatching(/^etag "[0-9a-f]{32}-3"$/),
     });
+  });
+
+  test('P2 P3 a tag that is not the digest of our parts proves nothing, though it has as many', async () => {
+    const content = randomBytes(4500);
+    scene.server.setScript((asked, perform) => {
+      if (asked.method !== 'HEAD') return undefined;
+      return { ...perform(), headers: { etag: `"${'0'.repeat(32)}-5"` } };
+    });
+    const result = await (await write(content)).commit(never);
+    expect(result).not.toHaveProperty('isProven');
+    scene.server.setScript(() => undefined);
+    expect(await (await write(content)).commit(never)).toMatchObject({ isProven: true });
   });
 
   test('F11 F12 a part that is told to slow down is sent again, the others are not', async () => {
@@ -205,6 +312,26 @@ describe('a broken upload', () => {
     expect(stored()?.equals(content)).toBe(true);
     const again = scene.server.asked.slice(before).filter((asked) => isPart(asked));
     expect(again.map(({ query }) => query.get('partNumber'))).toEqual(['4', '5', '6', '7']);
+  });
+
+  test('P4 L5 is gone on with before a short part, which a source that ended early left', async () => {
+    let handle = '';
+    const onPartial = (given: string) => {
+      handle = given;
+    };
+    const call = { ...whole, size: content.length, onPartial };
+    const cut = { bytes: chunksOf(content.subarray(0, 3400)), call };
+    const error = await failureOf(writeObject(scene.client, scene.object, cut, SMALL));
+    expect(error).toMatchObject({ code: 'size-mismatch' });
+    const found = await find(handle);
+    expect(found?.partial.ranges).toEqual([{ start: 0, end: 3000 }]);
+    const rest = {
+      bytes: chunksOf(content.subarray(3000)),
+      call: { ...whole, size: content.length, resume: found?.partial },
+      resumed: found,
+    };
+    await (await writeObject(scene.client, scene.object, rest, SMALL)).commit(never);
+    expect(stored()?.equals(content)).toBe(true);
   });
 
   test('P4 P2 is not gone on with when a part is another one, and is dropped', async () => {

@@ -15,6 +15,8 @@ export interface Ledger {
   orphans: number;
   /** For each kill that cost something measurable: bytes that were sent before it and had to be sent again. */
   readonly again: number[];
+  /** For each kill of a transfer to or from a service: bytes that were read before it and had to be read again. */
+  readonly reread: number[];
   readonly violations: string[];
 }
 
@@ -28,6 +30,7 @@ export function openLedger(): Ledger {
     cleaned: 0,
     orphans: 0,
     again: [],
+    reread: [],
     violations: [],
   };
 }
@@ -44,6 +47,7 @@ export function sumLedgers(ledgers: readonly Ledger[]): Ledger {
     sum.cleaned += one.cleaned;
     sum.orphans += one.orphans;
     sum.again.push(...one.again);
+    sum.reread.push(...one.reread);
     sum.violations.push(...one.violations);
   }
   return sum;
@@ -64,7 +68,7 @@ export function mebibytes(bytes: number): string {
 
 /** One row of the table in `docs/torture.md`. */
 export function ledgerRow(name: string, ledger: Ledger): string {
-  const { again } = ledger;
+  const { again, reread } = ledger;
   const cells = [
     name,
     ledger.kills,
@@ -78,11 +82,12 @@ export function ledgerRow(name: string, ledger: Ledger): string {
     mebibytes(percentile(again, 0.5)),
     mebibytes(percentile(again, 0.95)),
     mebibytes(percentile(again, 1)),
+    reread.length === 0 ? '' : mebibytes(percentile(reread, 0.95)),
   ];
   return `| ${cells.join(' | ')} |`;
 }
 
 export const LEDGER_HEAD = [
-  '| subject | kills | before the first byte | after the rename | resumed | cleaned | orphans | violations | measured | again p50 | p95 | max |',
-  '|---|---|---|---|---|---|---|---|---|---|---|---|',
+  '| subject | kills | before the first byte | after the rename | resumed | cleaned | orphans | violations | measured | again p50 | p95 | max | read again p95 |',
+  '|---|---|---|---|---|---|---|---|---|---|---|---|---|',
 ];

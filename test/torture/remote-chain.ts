@@ -23,6 +23,8 @@ interface State {
   readonly old: Content | undefined;
   /** How far the bytes had come when the last run that moved any was killed; undefined when that was told already. */
   frontier: number | undefined;
+  /** How far that run had read. */
+  read: number;
   /** Bytes that the next run will probably not have to send. */
   known: number;
 }
@@ -35,7 +37,7 @@ export async function runRemoteChain(lane: RemoteLane, name: string, most: numbe
   const { ledger, random, content } = lane;
   const violate = (what: string) => void ledger.violations.push(`${name}: ${what}`);
   const text = random() < 0.5 ? `old content of ${name}\n`.repeat(1000) : undefined;
-  const state: State = { old: await prepareThere(lane, text), frontier: undefined, known: 0 };
+  const state: State = { old: await prepareThere(lane, text), frontier: undefined, read: 0, known: 0 };
   for (let kills = 0; ; ) {
     const rest = lane.overhead + (content.size - state.known) / lane.rate;
     await rm(lane.events, { force: true });
@@ -46,6 +48,7 @@ export async function runRemoteChain(lane: RemoteLane, name: string, most: numbe
     const last = state.frontier;
     if (track.from !== undefined && last !== undefined) {
       ledger.again.push(Math.max(0, last - track.from));
+      ledger.reread.push(Math.max(0, state.read - track.from));
       state.frontier = undefined;
     }
     if (run.ended.signal === null) {
@@ -57,6 +60,7 @@ export async function runRemoteChain(lane: RemoteLane, name: string, most: numbe
     if (track.from === undefined) ledger.early += 1;
     else {
       state.frontier = lane.direction === 'up' ? track.from + run.written : track.read;
+      state.read = track.read;
       state.known = lane.direction === 'up' && !lane.traits.resumesUploads ? 0 : state.frontier;
     }
     const there = await checkThere(lane, state, `killed after ${moment.toFixed(3)} s`, violate);

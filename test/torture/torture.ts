@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { canKillAtCalls, runCallKills } from './calls.ts';
 import { buildProduct, describeCheckout, describeMachine } from './checkout.ts';
@@ -6,6 +7,7 @@ import { describeViolations, findByKilling } from './kill.ts';
 import { findByMemory, LARGE_PAIRS } from './memory-pairs.ts';
 import { SERVICES, type ServiceName } from './remote-lane.ts';
 import { memoryDirectory, withScratch } from './scratch.ts';
+import { findByServers, SUITES } from './servers.ts';
 import { findBySize, SIZES } from './sizes.ts';
 import type { SubjectName } from './subject.ts';
 
@@ -34,6 +36,7 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
       size: { type: 'string', default: '512' },
       large: { type: 'string', default: '2048' },
       directory: { type: 'string' },
+      roots: { type: 'string' },
     },
   });
   buildProduct();
@@ -82,6 +85,12 @@ export async function tortureMain(args: readonly string[]): Promise<number> {
   const memory = await findByMemory(LARGE_PAIRS, Number(values.large) * MIB);
   violations.push(...memory.violations);
   print(`- memory:\n\n${memory.lines.join('\n')}\n\n`);
+  if (values.roots === undefined) print('- other gateways: not tried, no directory for them (--roots DIR)\n');
+  else {
+    const others = findByServers(resolve(values.roots), SUITES);
+    violations.push(...others.violations);
+    print(`- other gateways:\n\n${others.lines.join('\n')}\n\n`);
+  }
   print(describeViolations(violations));
   return violations.length === 0 ? 0 : 1;
 }
