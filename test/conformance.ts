@@ -24,6 +24,8 @@ export interface Limits {
   readonly noEmptyDirectories?: boolean;
   /** Writes are kept in parts of megabytes and found by their handle alone; a test of its own shows how one goes on. */
   readonly keepsParts?: boolean;
+  /** A write that was broken off begins anew: nothing that was kept can be gone on with. */
+  readonly startsOver?: boolean;
   /** What an unfinished or taken back write leaves can be seen. */
   readonly notAtomic?: boolean;
   /** Bytes at the end of what came that a kept write may be without: the last part waits for commit. 0 without it. */
@@ -377,8 +379,25 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
         }
       });
 
+      needs(
+        'partial',
+        'P4 P9 that was kept where nothing can go on with it is nothing to build on',
+        async () => {
+          if (!limits.startsOver) return;
+          for (const size of [undefined, 3 * MIB]) {
+            const name = fresh();
+            const handles: string[] = [];
+            const onPartial = (handle: string) => void handles.push(handle);
+            const staged = await write(name, Buffer.alloc(3 * MIB), { onPartial, size });
+            await staged.abort({ keep: true });
+            expect(handles).toEqual([]);
+            expect(await endpoint.partial!(subject.path(name), { ...call, key })).toBeUndefined();
+          }
+        },
+      );
+
       needs('partial', 'P4 that was kept is found again and gone on with', async () => {
-        if (limits.keepsParts) return;
+        if (limits.keepsParts || limits.startsOver) return;
         const name = fresh();
         const sent = 2 * MIB + heldBack;
         const content = Buffer.alloc(sent + MIB, 'resume');
@@ -410,7 +429,7 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
       });
 
       needs('partial', 'P9 that was released without keeping is gone', async () => {
-        if (limits.keepsParts) return;
+        if (limits.keepsParts || limits.startsOver) return;
         const name = fresh();
         let handle = '';
         const onPartial = (given: string) => {

@@ -14,6 +14,7 @@ const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
 const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
+const RANGES = 'test/dav/ranges.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -442,5 +443,29 @@ export const MUTATIONS = {
       'test/commands/pegasus-exitcode.test.ts',
       'one that could not be started after a setup that went well',
     ],
+  },
+  'a server that refuses ranges is taken for one that stores them': {
+    file: 'src/dav/ranged.ts',
+    from: '?.equals(found) === true',
+    to: '?.length !== 0',
+    test: [RANGES, 'P1 P4 goes whole to a server that puts where it does not belong'],
+  },
+  'a server that appends is taken for one that stores ranges': {
+    file: 'src/dav/ranged.ts',
+    from: '.size !== length) return false',
+    to: '.size === 0) return false',
+    test: [RANGES, 'P1 P4 goes whole to a server that appends'],
+  },
+  'the place where old and new bytes meet is not looked at': {
+    file: 'src/dav/write.ts',
+    from: 'if (!found?.equals(joined))',
+    to: 'if (!found)',
+    test: [RANGES, 'P1 P2 whose rest the server stored elsewhere'],
+  },
+  'the key of a partial says how many endpoints were opened before': {
+    file: 'src/partial-key.ts',
+    from: 'endpoint.account ?? endpoint.service',
+    to: 'endpoint.service',
+    test: ['test/core/partial-key.test.ts', 'P4 a partial at ftp://'],
   },
 };
