@@ -198,7 +198,7 @@ describe('a move between file systems', () => {
     expect(outcome).toMatchObject({
       status: 'done',
       route: 'move',
-      verification: { destination: { grade: 'server', algorithm: 'sha256', value, by: 'read-back' } },
+      destinationVerification: { grade: 'server', algorithm: 'sha256', value, by: 'read-back' },
     });
     expect(fs.existsSync(from)).toBe(false);
   });
