@@ -88,6 +88,7 @@ describe('an upload that a later try may go on with', () => {
     ['keeps as the whole', (_old, _start, came) => came],
     ['appends', (old, _start, came) => Buffer.concat([old, came])],
     ['forgets', (old) => old],
+    ['makes longer', (old, start, came) => Buffer.concat([inPlace(old, start, came), came])],
     ['puts where it does not belong', (old, start, came) => inPlace(old, start + 1, came)],
     [
       'puts in its place and clears what was there',

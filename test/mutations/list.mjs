@@ -448,13 +448,13 @@ export const MUTATIONS = {
     file: 'src/dav/ranged.ts',
     from: '?.equals(found) === true',
     to: '?.length !== 0',
-    test: [RANGES, 'P1 P4 goes whole to a server that puts where it does not belong'],
+    test: [RANGES, 'P1 P4 goes whole to a server that puts in its place and clears'],
   },
-  'a server that appends is taken for one that stores ranges': {
+  'a server that stores more than came is taken for one that stores ranges': {
     file: 'src/dav/ranged.ts',
     from: '.size !== length) return false',
     to: '.size === 0) return false',
-    test: [RANGES, 'P1 P4 goes whole to a server that appends'],
+    test: [RANGES, 'P1 P4 goes whole to a server that makes longer'],
   },
   'the place where old and new bytes meet is not looked at': {
     file: 'src/dav/write.ts',
