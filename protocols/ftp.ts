@@ -43,6 +43,7 @@ export function open(location: Location, context: Context): Endpoint {
 
   return {
     service: `${origin} ${opened}`,
+    account: `${origin} ${location.site} ${context.username ?? ''}`,
 
     async stat(path, { signal }) {
       const now = work('stat', path, signal);

@@ -6,6 +6,7 @@ import { listCollection } from '../src/dav/list.ts';
 import { headStat, statResource } from '../src/dav/propfind.ts';
 import { readFile } from '../src/dav/read.ts';
 import type { DavService } from '../src/dav/service.ts';
+import { claimPartial, createUploads } from '../src/dav/uploads.ts';
 import { writeFile } from '../src/dav/write.ts';
 import type { Location } from '../src/location.ts';
 import type { Context, Endpoint } from '../src/protocol.ts';
@@ -22,13 +23,16 @@ export function open(location: Location, context: Context): Endpoint {
     secrets: (again) => context.secrets(again),
     isEncrypted,
     known: new Set(),
+    uploads: createUploads(),
   };
   return {
     // Two identities at one server may not do with each other's files what each may with its own.
     service: `dav ${service.origin} ${context.identity ?? ''}`,
+    account: `dav ${service.origin} ${location.site} ${context.username ?? ''}`,
     stat: (path, { signal }) => statResource(service, path, signal),
     read: (path, call) => readFile(service, path, call),
     write: (path, bytes, call) => writeFile(service, path, bytes, call),
+    partial: (path, call) => claimPartial(service, path, call),
     list: (path, call) => listCollection(service, path, call),
     leftovers: (path, call) => findLeftovers(service, path, call),
     mkdir: (path, { signal }) => makeCollection(service, path, signal),

@@ -2,12 +2,12 @@ import { resolve } from 'node:path';
 import { digestSourceOf, nothingMoved } from './already.ts';
 import type { AttemptCall, AttemptResult, Ends } from './attempt.ts';
 import { TransferError } from './errors.ts';
-import { compareDigests } from './integrity/digests.ts';
+import { compareDigests, digestSource } from './integrity/digests.ts';
 import { type Requirement, reaches, requireGrade } from './integrity/policy.ts';
 import { formatLocation } from './location.ts';
 import type { Verification } from './outcome.ts';
 import { partialKey } from './partial-key.ts';
-import type { Algorithm, Stat, Stored } from './protocol.ts';
+import type { Algorithm, Source, Stat, Stored } from './protocol.ts';
 
 /** How the routes go that no bytes pass through us on. */
 export interface InPlaceOptions {
@@ -49,42 +49,43 @@ async function requireReadable(ends: Ends, call: AttemptCall): Promise<Stat> {
   return stat;
 }
 
-/** Gives the source the destination's name. Across file systems the bytes are copied, which only reading them proves. */
+/**
+ * Gives the source the destination's name. Across file systems the bytes are copied: the copy is read back and compared
+ * with the source before it shows and before the source goes.
+ */
 export async function move(
   ends: Ends,
   call: AttemptCall,
   { required, preserve }: InPlaceOptions,
 ): Promise<AttemptResult> {
+  const { signal, expected } = call;
   const from = ends.source.location.path;
   const to = ends.destination.location.path;
   const stat = await requireReadable(ends, call);
   const digests = await digestSourceOf(ends, call, required);
-  const renamed = met(nothingMoved(stat, digests, call.expected, []), ends, call, required);
-  let isCopied = false;
+  let result = met(nothingMoved(stat, digests, expected, []), ends, call, required);
   await ends.to.move?.(from, to, {
     key: partialKey(ends.to, ends.destination.location),
-    signal: call.signal,
+    signal,
     ...(preserve && stat.modified ? { modified: stat.modified } : {}),
-    progress: () => {
-      isCopied = true;
+    prove: async (readCopy) => {
+      const ours =
+        digests.size > 0 ? digests : await digestsAt(await ends.from.read(from, { signal }), ['sha256']);
+      requireSame(
+        `move to \`${to}\``,
+        ours,
+        await digestSource(await readCopy({ signal }), [...ours.keys()]),
+      );
+      result = nothingMoved(stat, ours, expected, []);
     },
   });
   call.events.onVisible();
-  const destination =
-    isCopied && digests.size > 0 ? await proveCopy(ends, call, digests, renamed) : renamed.destination;
-  return { ...renamed, route: 'move', destination };
+  return { ...result, route: 'move' };
 }
 
-async function proveCopy(
-  ends: Ends,
-  call: AttemptCall,
-  digests: ReadonlyMap<Algorithm, string>,
-  renamed: AttemptResult,
-): Promise<Verification> {
-  const { path } = ends.destination.location;
-  const found = await ends.from.digest?.(path, [...digests.keys()], { signal: call.signal });
-  requireSame(`read back \`${path}\``, digests, found ?? []);
-  return renamed.destination;
+async function digestsAt(source: Source, algorithms: readonly Algorithm[]) {
+  const found = await digestSource(source, algorithms);
+  return new Map(found.map(({ algorithm, value }) => [algorithm, value]));
 }
 
 /** The service copies by itself. What it says of both files is all that is known. */

@@ -6,6 +6,6 @@ import type { Endpoint } from './protocol.ts';
 export function partialKey(endpoint: Endpoint, destination: Location): string {
   const name = formatLocation(destination);
   // Two users of one host have files of the same name.
-  const owned = endpoint.isLocal ? name : `${endpoint.service} ${name}`;
+  const owned = endpoint.isLocal ? name : `${endpoint.account ?? endpoint.service} ${name}`;
   return createHash('sha256').update(owned).digest('hex').slice(0, 32);
 }

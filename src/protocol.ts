@@ -227,6 +227,8 @@ export interface ServiceFact {
 export interface Endpoint {
   /** Endpoints with equal `service` (identity included) may copy, move and link between each other. */
   readonly service: string;
+  /** The same in every run, for endpoints whose `service` is not: partials of earlier runs are found by it. */
+  readonly account?: string;
   /** Digests to take on the way of a write, because this service checks or reports them. */
   readonly digestsOnWrite?: readonly Algorithm[];
   /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
@@ -273,6 +275,8 @@ export interface CopyCall extends Call {
   readonly modified?: Date | undefined;
   /** Called with the bytes copied so far, where that can be known. */
   readonly progress?: (bytes: number) => void;
+  /** Called by a move that had to copy, before the copy is visible and the source gone; both stay as they were when it rejects. */
+  readonly prove?: (readCopy: (call: ReadCall) => Promise<Source>) => Promise<void>;
 }
 
 export interface Protocol {

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TransferError } from '../src/errors.ts';
 import { startDigest } from '../src/integrity/digests.ts';
-import type { Bytes, Endpoint, Entry, Staged, WriteCall } from '../src/protocol.ts';
+import { partialName } from '../src/partial-name.ts';
+import type { Bytes, Endpoint, Entry, Leftover, Staged, WriteCall } from '../src/protocol.ts';
 import { expectNoNewDescriptors, openDescriptors } from './faults/scene.ts';
 
 /** One real service, with a way to look at it from the side. */
@@ -24,6 +25,10 @@ export interface Limits {
   readonly noEmptyDirectories?: boolean;
   /** Writes are kept in parts of megabytes and found by their handle alone; a test of its own shows how one goes on. */
   readonly keepsParts?: boolean;
+  /** The service does not tell what it keeps of unfinished writes: only a handle leads there. */
+  readonly tellsNoLeftovers?: boolean;
+  /** A write that was broken off begins anew: nothing that was kept can be gone on with. */
+  readonly startsOver?: boolean;
   /** What an unfinished or taken back write leaves can be seen. */
   readonly notAtomic?: boolean;
   /** Bytes at the end of what came that a kept write may be without: the last part waits for commit. 0 without it. */
@@ -59,6 +64,8 @@ const CAPABILITIES = [
   'copy',
   'link',
   'digest',
+  'leftovers',
+  'describe',
 ] as const satisfies readonly (keyof Endpoint)[];
 
 const never = new AbortController().signal;
@@ -377,8 +384,25 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
         }
       });
 
+      needs(
+        'partial',
+        'P4 P9 that was kept where nothing can go on with it is nothing to build on',
+        async () => {
+          if (!limits.startsOver) return;
+          for (const size of [undefined, 3 * MIB]) {
+            const name = fresh();
+            const handles: string[] = [];
+            const onPartial = (handle: string) => void handles.push(handle);
+            const staged = await write(name, Buffer.alloc(3 * MIB), { onPartial, size });
+            await staged.abort({ keep: true });
+            expect(handles).toEqual([]);
+            expect(await endpoint.partial!(subject.path(name), { ...call, key })).toBeUndefined();
+          }
+        },
+      );
+
       needs('partial', 'P4 that was kept is found again and gone on with', async () => {
-        if (limits.keepsParts) return;
+        if (limits.keepsParts || limits.startsOver) return;
         const name = fresh();
         const sent = 2 * MIB + heldBack;
         const content = Buffer.alloc(sent + MIB, 'resume');
@@ -410,7 +434,7 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
       });
 
       needs('partial', 'P9 that was released without keeping is gone', async () => {
-        if (limits.keepsParts) return;
+        if (limits.keepsParts || limits.startsOver) return;
         const name = fresh();
         let handle = '';
         const onPartial = (given: string) => {
@@ -579,6 +603,88 @@ export function conformance(title: string, start: () => Promise<Subject>, limits
         expect(await code(endpoint.digest!(subject.path(fresh()), ['sha256'], call))).toBe('not-found');
       });
     });
+
+    describe('leftovers', () => {
+      async function leftoversAt(path: string, of = key): Promise<Leftover[]> {
+        const onProblem = (problem: TransferError) => expect.fail(problem.message);
+        const found: Leftover[] = [];
+        for await (const one of endpoint.leftovers!(path, { ...call, key: of, onProblem })) found.push(one);
+        return found;
+      }
+
+      /** What a write to the name that was not ended leaves; its handle, where it told one. */
+      async function leave(name: string): Promise<string | undefined> {
+        if (limits.startsOver) {
+          const own = partialName(key, '0123456789abcdef');
+          await subject.put(`${name.slice(0, name.lastIndexOf('/') + 1)}${own}`, Buffer.alloc(2 * MIB));
+          return own;
+        }
+        let handle: string | undefined;
+        const onPartial = (given: string) => {
+          handle = given;
+          keepJournal(given);
+        };
+        const content = Buffer.alloc((limits.keepsParts ? 18 : 2) * MIB + heldBack);
+        await (await write(name, content, { onPartial, size: undefined })).abort({ keep: true });
+        return handle;
+      }
+
+      needs(
+        'leftovers',
+        'P9 are told at the path and from above, change nothing, and go when asked',
+        async () => {
+          if (limits.tellsNoLeftovers) return;
+          const top = `left-${++count}`;
+          const name = `${top}/below/file`;
+          const handle = await leave(name);
+          for (const place of [name, `${top}/below`, top, `${top}/`]) {
+            const [found, ...more] = await leftoversAt(subject.path(place));
+            expect(found, place).toMatchObject({ kind: expect.stringMatching(/^(partial|upload)$/) });
+            expect(more, place).toEqual([]);
+            expect(found?.size).toBeGreaterThanOrEqual(2 * MIB);
+            expect(found?.age ?? 0).toBeLessThan(3_600_000);
+            if (handle !== undefined) expect(found?.isNamedBy?.(handle) ?? true).toBe(true);
+            expect(found?.isNamedBy?.('of another') ?? false).toBe(false);
+          }
+          const [found] = await leftoversAt(subject.path(top));
+          await found?.remove(call);
+          await found?.remove(call);
+          expect((await leftoversAt(subject.path(top))).filter(({ kind }) => kind !== 'folder')).toEqual([]);
+          expect(await subject.look(name)).toBeUndefined();
+        },
+      );
+
+      needs('leftovers', 'P9 beside a path are those of writes to it alone', async () => {
+        if (limits.tellsNoLeftovers) return;
+        const top = `left-${++count}`;
+        await leave(`${top}/file`);
+        await subject.put(`${top}/other`, Buffer.from('whole'));
+        const others = await leftoversAt(subject.path(`${top}/other`), 'ab'.repeat(16));
+        expect(others.filter(({ kind }) => kind !== 'folder')).toEqual([]);
+        for (const one of await leftoversAt(subject.path(top))) await one.remove(call);
+        expect(String(await subject.look(`${top}/other`))).toBe('whole');
+      });
+    });
+
+    needs(
+      'describe',
+      'P10 describe tells plain words and numbers of the service, and changes nothing',
+      async () => {
+        await subject.put('described/file', Buffer.from('as it was'));
+        for (const name of ['described/file', 'described/', 'described/absent']) {
+          const facts = await endpoint.describe!(subject.path(name), call);
+          expect(facts.length).toBeGreaterThan(0);
+          for (const { label, text, bytes } of facts) {
+            expect(label).toMatch(/^[a-z][ -~]*$/i);
+            if (text !== undefined) expect(text).toMatch(/^[ -~]+$/);
+            expect(bytes ?? 0).toBeGreaterThanOrEqual(0);
+          }
+          expect(JSON.stringify(facts)).not.toMatch(/secret/i);
+        }
+        expect(String(await subject.look('described/file'))).toBe('as it was');
+        expect(await subject.look('described/absent')).toBeUndefined();
+      },
+    );
 
     test('P9 nothing of its own is left behind', async () => {
       await endpoint.close?.();

@@ -8,6 +8,7 @@ import { gsUp, gsUpFar } from './gs.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
+import { s3Dav } from './s3-dav.ts';
 import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
@@ -46,4 +47,5 @@ export const ROWS: readonly Row[] = [
   s3BigDown,
   gsUp,
   gsUpFar,
+  s3Dav,
 ];

@@ -29,6 +29,8 @@ export async function describeServer(
         ?.split(/\s*,\s*/)
         .join(' '),
     },
+    // Only a write could tell, and nothing is to be changed here.
+    { label: 'broken uploads', text: 'go on if the server stores ranges (Apache does, nginx does not)' },
     ...(await roomOf(service, path, signal)),
   ];
 }

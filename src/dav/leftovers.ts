@@ -80,7 +80,10 @@ async function lookInto(service: DavService, path: string, signal: AbortSignal):
     else if (shape) {
       leftovers.push({
         key: shape.key,
-        leftover: leftoverAt(service, memberPath(path + part), { ...shape, stat, now }),
+        leftover: {
+          ...leftoverAt(service, memberPath(path + part), { ...shape, stat, now }),
+          isNamedBy: (handle) => handle === name,
+        },
       });
     }
   }

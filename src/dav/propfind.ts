@@ -98,6 +98,12 @@ export async function typeOf(
   }
 }
 
+/** What HEAD tells, or PROPFIND where that leaves the size out. */
+export async function askSize(service: DavService, path: string, signal: AbortSignal): Promise<Stat> {
+  const stat = await headStat(service, path, signal);
+  return stat.size === undefined ? statResource(service, path, signal) : stat;
+}
+
 /** The collection and its members, each as it comes. Rejects with `not-found`, and `invalid-request` for a file. */
 export async function* membersOf(
   service: DavService,

@@ -1,6 +1,7 @@
 import { TransferError } from '../errors.ts';
 import { statusError } from '../http/status.ts';
 import type { Bytes, HttpClient, HttpResponse, Secrets } from '../protocol.ts';
+import type { Uploads } from './uploads.ts';
 
 /** One WebDAV server, and who speaks with it. */
 export interface DavService {
@@ -12,6 +13,7 @@ export interface DavService {
   readonly isEncrypted: boolean;
   /** Collections that were seen to exist, decoded, without a slash at their end. */
   readonly known: Set<string>;
+  readonly uploads: Uploads;
 }
 
 export interface DavRequest {

@@ -29,11 +29,18 @@ export interface StagedFile {
   readonly digests: readonly Digest[];
   /** The engine's policy for the MOVE. */
   readonly retry?: (unit: (signal: AbortSignal) => Promise<void>) => Promise<void>;
+  /** A commit that fails keeps it for a later try. */
+  readonly mayKeep?: boolean;
+  /** Ends the upload without a commit, or after one that failed; without it, it is dropped. */
+  readonly close?: (keep: boolean) => Promise<void>;
+  /** It was moved, and is a partial no longer. */
+  readonly onMoved?: () => void;
 }
 
 /** A file under a name of ours that commit moves to its own. */
 export function stagedFile(service: DavService, file: StagedFile): Staged {
-  const { partial, path, size, digests } = file;
+  const { partial, path, size, digests, mayKeep = false } = file;
+  const close = file.close ?? (() => dropStaged(service, partial));
   return {
     read: (call) => readFile(service, partial, call),
     async commit(signal): Promise<Stored> {
@@ -41,13 +48,14 @@ export function stagedFile(service: DavService, file: StagedFile): Staged {
       const unit = (within: AbortSignal) => publish(service, publication, within);
       try {
         await (file.retry ? file.retry(unit) : unit(signal));
+        file.onMoved?.();
       } catch (error) {
-        await dropStaged(service, partial);
+        await close(mayKeep);
         throw error;
       }
       return { size, digests };
     },
-    abort: () => dropStaged(service, partial),
+    abort: (options) => close(options?.keep ?? false),
   };
 }
 

@@ -47,7 +47,8 @@ export async function uploadOf(bytes: Bytes, size: number | undefined, doing: st
   return streamed(behind(held, iterator), undefined);
 }
 
-function inMemory(chunks: readonly Uint8Array[], count: number): Upload {
+/** What is there whole. */
+export function inMemory(chunks: readonly Uint8Array[], count: number): Upload {
   let wasTouched = false;
   return {
     size: count,
@@ -85,12 +86,53 @@ function streamed(bytes: Bytes, size: number | undefined): Upload {
   };
 }
 
+/** An upload of which the first bytes are known, and which goes out once, from wherever it is to begin. */
+export interface Begun {
+  /** At most as many as were asked for: fewer when there are no more. */
+  readonly head: Uint8Array;
+  /** What comes behind the first `start` bytes, `start` being at most those of `head`. */
+  from(start: number): Upload;
+  /** Ends an upload that nobody took. */
+  leave(): Promise<void>;
+}
+
+/** Reads the first `count` bytes, or a little more, ahead. */
+export async function begin(upload: Upload, count: number): Promise<Begun> {
+  const iterator = upload.body()[Symbol.asyncIterator]();
+  const held: Uint8Array[] = [];
+  let length = 0;
+  while (length < count) {
+    const step = await iterator.next();
+    if (step.done) break;
+    held.push(step.value);
+    length += step.value.length;
+  }
+  const head = Buffer.concat(held, Math.min(count, length));
+  return {
+    head,
+    from: (start) => ({
+      ...upload,
+      size: upload.size === undefined ? undefined : upload.size - start,
+      isHeld: false,
+      isSendable: () => false,
+      body: () => behind(held, iterator, start),
+    }),
+    leave: async () => void (await iterator.return?.()),
+  };
+}
+
 async function* behind(
   held: readonly Uint8Array[],
   iterator: AsyncIterator<Uint8Array>,
+  start = 0,
 ): AsyncGenerator<Uint8Array> {
+  let skipped = 0;
   try {
-    yield* held;
+    for (const chunk of held) {
+      const rest = chunk.subarray(Math.min(chunk.length, start - skipped));
+      skipped += chunk.length - rest.length;
+      if (rest.length > 0) yield rest;
+    }
     for (;;) {
       const step = await iterator.next();
       if (step.done) return;

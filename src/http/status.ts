@@ -6,6 +6,7 @@ const MAX_RETRY_AFTER = 3600;
 interface Meaning {
   readonly code: ErrorCode;
   readonly text: string;
+  readonly hint?: string;
 }
 
 /** HTTP status → our codes (RFC 9110 §15, RFC 4918 §11, RFC 6585). The rest is in {@link meaningOf}. */
@@ -13,7 +14,11 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   400: { code: 'invalid-request', text: 'the server finds the request malformed' },
   401: { code: 'unauthenticated', text: 'the server wants other credentials' },
   402: { code: 'permission-denied', text: 'the server wants to be paid' },
-  403: { code: 'permission-denied', text: 'the server refuses access' },
+  403: {
+    code: 'permission-denied',
+    text: 'the server refuses access',
+    hint: '`bridle doctor URL` tells which login is used there; it may not do this, or is valid no longer',
+  },
   404: { code: 'not-found', text: 'not found' },
   405: { code: 'unsupported', text: 'the server does not allow this method here' },
   407: { code: 'unauthenticated', text: 'the proxy wants other credentials' },
@@ -52,10 +57,11 @@ export interface Answer {
 
 /** The error that an answer stands for, with the seconds it asks to wait. 416 and what a method expects are the caller's. */
 export function statusError(answer: Answer, doing: string): TransferError {
-  const { code, text } = meaningOf(answer.status);
+  const { code, text, hint } = meaningOf(answer.status);
   const retryAfter = retryAfterSeconds(answer.headers);
   return new TransferError(code, `${doing}: ${text} (HTTP ${answer.status})`, {
     ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(hint === undefined ? {} : { hint }),
   });
 }
 

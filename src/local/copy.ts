@@ -7,6 +7,7 @@ import { syncDirectory } from './directory-sync.ts';
 import { diskCalls, diskKind, fileVersion, freeBytes, syncFile } from './disk.ts';
 import { dropPartial, inPartialFolder, newPartial, type PartialFolder, partialFolder } from './partials.ts';
 import { inspectDestination, type OpenPartial, publish } from './sink.ts';
+import { openSource } from './source.ts';
 
 /** Copies on this machine (by reflink where the file system can) to a partial beside `to`, visible on commit. */
 export async function copyStaged(from: string, to: string, call: CopyCall): Promise<Staged> {
@@ -89,6 +90,7 @@ export function umask(): number {
 function stagedCopy(file: OpenPartial, to: string, size: number, call: CopyCall): Staged {
   const { place, partial, fd } = file;
   return {
+    read: (read) => openSource(partial, read),
     commit: async () => {
       try {
         await syncFile(fd, place.kind);
@@ -110,8 +112,8 @@ function stagedCopy(file: OpenPartial, to: string, size: number, call: CopyCall)
 }
 
 /**
- * Moves by rename; across file systems by copy, sync and removal of the source, in that order. Permissions (never setuid,
- * setgid or sticky) and modification time go along either way.
+ * Moves by rename; across file systems by copy, proof, sync and removal of the source, in that order. Permissions (never
+ * setuid, setgid or sticky) and modification time go along either way. A source that changes meanwhile stays.
  */
 export async function moveFile(from: string, to: string, call: CopyCall): Promise<void> {
   try {
@@ -121,9 +123,28 @@ export async function moveFile(from: string, to: string, call: CopyCall): Promis
     await syncDirectory(dirname(to), place.kind);
   } catch (error) {
     if (errnoOf(error) !== 'EXDEV') throw toTransferError(error, `move \`${from}\` to \`${to}\``);
-    const { mode, mtime } = await fs.promises.stat(from);
-    const staged = await copyStaged(from, to, { ...call, exactMode: mode, modified: mtime });
+    await moveByCopy(from, to, call);
+  }
+}
+
+async function moveByCopy(from: string, to: string, call: CopyCall): Promise<void> {
+  const doing = `move \`${from}\` to \`${to}\``;
+  try {
+    const before = await fs.promises.stat(from, { bigint: true });
+    const modified = new Date(Number(before.mtimeNs / 1_000_000n));
+    const staged = await copyStaged(from, to, { ...call, exactMode: Number(before.mode), modified });
+    try {
+      if (staged.read) await call.prove?.(staged.read);
+    } catch (error) {
+      await staged.abort();
+      throw error;
+    }
     await staged.commit(call.signal);
+    if (fileVersion(await fs.promises.stat(from, { bigint: true })) !== fileVersion(before)) {
+      throw new TransferError('changed', `${doing}: the file changed after it was copied, and stays`);
+    }
     await fs.promises.unlink(from);
+  } catch (error) {
+    throw toTransferError(error, doing);
   }
 }

@@ -14,6 +14,12 @@ const withQuota = (answer: (visit: DavVisit) => void) =>
     visit.answer(200, '', { dav: '1, 3', allow: 'GET,PUT, PROPFIND', server: 'dCache/9.2' });
   });
 
+/** What cannot be told without changing something. */
+const UPLOADS = {
+  label: 'broken uploads',
+  text: 'go on if the server stores ranges (Apache does, nginx does not)',
+};
+
 test('a server tells its classes, its methods and the room that the directory of a file has', async () => {
   const { endpoint, asked } = await withQuota(({ answer }) =>
     answer(
@@ -27,6 +33,7 @@ test('a server tells its classes, its methods and the room that the directory of
     { label: 'server', text: 'dCache/9.2' },
     { label: 'dav', text: 'classes 1, 3' },
     { label: 'methods', text: 'GET PUT PROPFIND' },
+    UPLOADS,
     { label: 'free', bytes: 1_048_576 },
     { label: 'used', bytes: 512 },
   ]);
@@ -45,5 +52,6 @@ test.each([
 ])('room is not told where the server %s', async (_, answer) => {
   const { endpoint } = await withQuota(answer);
   const facts = (await endpoint.describe?.('/a/', { signal: never })) ?? [];
-  expect(facts.filter(({ text, bytes }) => text !== undefined || bytes !== undefined)).toHaveLength(3);
+  expect(facts.length).toBeGreaterThan(0);
+  expect(facts.filter(({ bytes }) => bytes !== undefined)).toEqual([]);
 });

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TransferError } from '../../src/errors.ts';
 import type { Endpoint, WriteCall } from '../../src/protocol.ts';
-import { closeDav, type DavVisit, KEY, multistatus, never, scriptedDav, WRITE, XML } from './scripted.ts';
+import { memory } from './memory.ts';
+import { closeDav, KEY, multistatus, never, scriptedDav, WRITE, XML } from './scripted.ts';
 
 afterEach(closeDav);
 
@@ -15,41 +16,6 @@ async function* chunksOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
 
 function write(endpoint: Endpoint, content: Uint8Array, more: Partial<WriteCall> = {}) {
   return endpoint.write!('/d/f', chunksOf(content), { ...WRITE, size: content.length, ...more });
-}
-
-/** A small WebDAV server in memory; `fault` may answer in its place by returning true. */
-function memory(fault: (visit: DavVisit, files: Map<string, Buffer>) => unknown = () => undefined) {
-  const files = new Map<string, Buffer>();
-  const script = async (visit: DavVisit): Promise<void> => {
-    if (await fault(visit, files)) return;
-    const { method, path, answer, request, response } = visit;
-    const file = files.get(path);
-    if (method === 'PUT') {
-      if (request.headers.expect !== undefined) response.writeContinue();
-      files.set(path, await visit.body());
-      answer(201);
-    } else if (method === 'PROPFIND') {
-      await visit.body();
-      if (path === '/d/') answer(207, multistatus(['/d/']), XML);
-      else if (file) answer(207, multistatus([path, file.length]), XML);
-      else answer(404);
-    } else if (method === 'MOVE') {
-      const to = String(request.headers.destination).replace(/^http:\/\/[^/]*/, '');
-      if (!file) answer(404);
-      else if (files.has(to) && request.headers.overwrite === 'F') answer(412);
-      else {
-        files.delete(path);
-        files.set(to, file);
-        answer(201);
-      }
-    } else if (method === 'DELETE') answer(files.delete(path) ? 204 : 404);
-    else if (!file) answer(404);
-    else {
-      response.writeHead(200, { 'content-length': file.length });
-      response.end(method === 'HEAD' ? undefined : file);
-    }
-  };
-  return { files, script };
 }
 
 const small = Buffer.from('small');

@@ -156,6 +156,18 @@ describe('a broken body', () => {
     await expect(get(server.url)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
+  test('F2 without a length that is reset is an error, and no end', async () => {
+    const server = await serve(async (visit) => {
+      await visit.request();
+      visit.send(`${OK}\r\nhello`);
+    });
+    const response = await makeClient().send({ method: 'GET', url: server.url, signal: never });
+    const body = response.body[Symbol.asyncIterator]();
+    expect(Buffer.from((await body.next()).value)).toEqual(Buffer.from('hello'));
+    for (const visit of server.visits) visit.socket.resetAndDestroy();
+    await expect(body.next()).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   test.each([
     ['a small body', 5],
     ['a large body', 200_000],

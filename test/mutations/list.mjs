@@ -14,6 +14,7 @@ const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
 const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
+const RANGES = 'test/dav/ranges.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -526,5 +527,29 @@ export const MUTATIONS = {
     from: 'inBlocks?.update(buffer.subarray(0, got));',
     to: '',
     test: ['test/commands/blocks.test.ts', 'P4 they are of the whole file'],
+  },
+  'a server that refuses ranges is taken for one that stores them': {
+    file: 'src/dav/ranged.ts',
+    from: '?.equals(found) === true',
+    to: '?.length !== 0',
+    test: [RANGES, 'P1 P4 goes whole to a server that puts in its place and clears'],
+  },
+  'a server that stores more than came is taken for one that stores ranges': {
+    file: 'src/dav/ranged.ts',
+    from: '.size !== length) return false',
+    to: '.size === 0) return false',
+    test: [RANGES, 'P1 P4 goes whole to a server that makes longer'],
+  },
+  'the place where old and new bytes meet is not looked at': {
+    file: 'src/dav/write.ts',
+    from: 'if (!found?.equals(joined))',
+    to: 'if (!found)',
+    test: [RANGES, 'P1 P2 whose rest the server stored elsewhere'],
+  },
+  'the key of a partial says how many endpoints were opened before': {
+    file: 'src/partial-key.ts',
+    from: 'endpoint.account ?? endpoint.service',
+    to: 'endpoint.service',
+    test: ['test/core/partial-key.test.ts', 'P4 a partial at ftp://'],
   },
 };

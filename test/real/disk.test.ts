@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { open as openMoveto } from '../../protocols/moveto.ts';
+import type { Endpoint } from '../../src/protocol.ts';
 import {
   afterwards,
   digestAt,
@@ -128,6 +130,78 @@ test('a file is moved between file systems by copy, and the source goes last', a
   expect(fs.readFileSync(to, 'utf8')).toBe('moved');
   expect(fs.statSync(to)).toMatchObject({ mode: 0o100640, mtimeMs: 1_000_000_000_000 });
   expect(fs.existsSync(from)).toBe(false);
+});
+
+describe('a move between file systems', () => {
+  /** What somebody does at a moment of the move. */
+  interface Meddling {
+    /** With the copy, before it is compared. */
+    readonly copied?: (partial: string) => void;
+    /** Before the copy is visible, and when it is proven. */
+    readonly proven?: () => void;
+  }
+
+  async function moved(from: string, to: string, { copied, proven }: Meddling) {
+    const real = openMoveto();
+    const meddling: Endpoint = {
+      ...real,
+      move: (path, target, call) =>
+        real.move!(path, target, {
+          ...call,
+          prove: async (readCopy) => {
+            const partials = leftBehind(dirname(to)).filter((name) => name.endsWith('.part'));
+            copied?.(partials[0] ?? 'none');
+            await call.prove?.(readCopy);
+            proven?.();
+          },
+        }),
+    };
+    const destinations = [{ location: { scheme: 'moveto', authority: '', path: to, site: 'local' } }];
+    return runAll([{ ...transferOf(from, to), destinations }], {
+      options: { attempts: 1 },
+      open: ({ location }) => (location.scheme === 'moveto' ? meddling : undefined),
+    });
+  }
+
+  function scene() {
+    const [from, to] = [join(mountTmpfs('4m'), 'from'), join(scratch(), 'to')];
+    fs.writeFileSync(from, Buffer.alloc(MIB, 'moved'));
+    fs.writeFileSync(to, 'old');
+    return { from, to };
+  }
+
+  test('P1 P2 whose copy is not what the source is fails, and both files stay as they were', async () => {
+    const { from, to } = scene();
+    const copied = (partial: string) => {
+      const fd = fs.openSync(partial, 'r+');
+      fs.writeSync(fd, 'x', 1000);
+      fs.closeSync(fd);
+    };
+    const { outcome } = await moved(from, to, { copied });
+    expect(outcome.failure).toMatchObject({ code: 'digest-mismatch' });
+    expect(fs.readFileSync(from).equals(Buffer.alloc(MIB, 'moved'))).toBe(true);
+    expect(fs.readFileSync(to, 'utf8')).toBe('old');
+    expect(leftBehind(dirname(to)).filter((name) => name.endsWith('.part'))).toEqual([]);
+  });
+
+  test('L5 whose source grows once it is copied leaves the source where it is, and says so', async () => {
+    const { from, to } = scene();
+    const { outcome } = await moved(from, to, { proven: () => fs.appendFileSync(from, 'more') });
+    expect(outcome.failure).toMatchObject({ code: 'changed' });
+    expect(fs.statSync(from).size).toBe(MIB + 4);
+  });
+
+  test('P3 is as well verified as a copy that was read back', async () => {
+    const { from, to } = scene();
+    const { outcome } = await moved(from, to, {});
+    const value = sha256(Buffer.alloc(MIB, 'moved'));
+    expect(outcome).toMatchObject({
+      status: 'done',
+      route: 'move',
+      destinationVerification: { grade: 'server', algorithm: 'sha256', value, by: 'read-back' },
+    });
+    expect(fs.existsSync(from)).toBe(false);
+  });
 });
 
 describe('the order that survives a loss of power', () => {

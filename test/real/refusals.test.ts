@@ -172,6 +172,48 @@ const REFUSALS: readonly Refusal[] = [
     message: /\/basic\/f/,
     hint: /PEGASUS_CREDENTIALS/,
   },
+  ...['https', 'davs'].map(
+    (scheme): Refusal => ({
+      name: `${scheme}: bearer token that is refused with 403`,
+      url: () => `${server('apache-dav').https.replace('https', scheme)}/token/f`,
+      env: () => ({ BEARER_TOKEN: 'ex.pired' }),
+      message: /\/token\/f/,
+      hint: /bridle doctor/,
+    }),
+  ),
+  {
+    name: 'https: bearer token that is refused with 401',
+    url: () => `${server('nginx').https}/-/auth/f`,
+    env: () => ({ BEARER_TOKEN: 'ex.pired' }),
+    message: /\/-\/auth\/f/,
+    hint: /BEARER_TOKEN/,
+  },
+  {
+    name: 'http: no permission',
+    url: () => `${server('nginx').http}/-/status/403/f`,
+    message: /\/-\/status\/403\/f.*refuses access/,
+    hint: /bridle doctor/,
+  },
+  {
+    name: 'dav: no permission',
+    url: () => {
+      fs.writeFileSync(join(server('apache-dav').dav, 'closed'), 'closed', { mode: 0o600 });
+      return `${server('apache-dav').http.replace('http', 'dav')}/open/closed`;
+    },
+    message: /\/open\/closed.*refuses access/,
+    hint: /bridle doctor/,
+  },
+  {
+    name: 'sftp: no permission',
+    url: () => {
+      const { jail, port } = server('sshd');
+      if (!jail) throw new Error('a second account needs root');
+      fs.writeFileSync(join(jail.root, 'closed'), 'closed', { mode: 0o600 });
+      return `sftp://${jail.username}@127.0.0.1:${port}/closed`;
+    },
+    env: ssh(),
+    message: /\/closed.*permission denied/i,
+  },
   {
     name: 'dav: no such directory',
     url: () => `${server('apache-dav').http.replace('http', 'dav')}/open/no/f`,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeContent, numbersFrom } from '../../fixtures/misbehaving/content.ts';
 import type { RunningDav } from '../../fixtures/servers/dav.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
@@ -107,3 +107,57 @@ test('L10 P1 P4 a download that is killed is gone on with by the next run, by ra
   expect(outcomes[0].resumedFrom).toBeGreaterThanOrEqual(4 * MIB);
   expect(digestOf(fs.readFileSync(join(cwd, 'f')))).toBe(digestOf(content));
 });
+
+describe.each([
+  ['Apache, which stores ranges, goes on', 'apache-dav', true],
+  ['nginx, which refuses them, starts over', 'nginx-dav', false],
+] as const)('an upload to %s', (_, name, goesOn) => {
+  test('L10 P1 P4 P9 when it was killed, and leaves nothing beside the file', async () => {
+    const server = await startServer(name);
+    try {
+      const cwd = scratch();
+      const content = contentAt(join(cwd, 'new'), 64 * MIB);
+      const folder = join(server.dav, 'up-again');
+      fs.mkdirSync(folder);
+      fs.chmodSync(folder, 0o777);
+      const list = JSON.stringify([
+        {
+          type: 'transfer',
+          lfn: 'f',
+          linkage: 'output',
+          src_urls: [{ site_label: 'local', url: `file://${cwd}/new` }],
+          dest_urls: [{ site_label: 'remote', url: `${server.http.replace('http', 'dav')}/open/up-again/f` }],
+        },
+      ]);
+      const options = ['--events', 'events', '--checksum', 'sha256'];
+      const child = start(['transfer', '--bwlimit', '8M', ...options], { cwd });
+      const end = ended(child);
+      child.stdin?.end(list);
+      // nginx keeps what it has not got whole elsewhere, so that only our own count tells how far it is.
+      for (;;) {
+        const moved = eventsIn(join(cwd, 'events')).reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+        if (moved >= 10 * MIB || child.exitCode !== null) break;
+        await delay(10);
+      }
+      child.kill('SIGKILL');
+      await end;
+      expect(fs.existsSync(join(folder, 'f'))).toBe(false);
+      const again = await bridle(['transfer', '--report', 'report.json'], { cwd, input: list });
+      expect(again).toMatchObject({ status: 0 });
+      const { outcomes } = JSON.parse(fs.readFileSync(join(cwd, 'report.json'), 'utf8'));
+      if (goesOn) expect(outcomes[0].resumedFrom).toBeGreaterThanOrEqual(4 * MIB);
+      else expect(outcomes[0].resumedFrom).toBe(0);
+      expect(digestOf(fs.readFileSync(join(folder, 'f')))).toBe(digestOf(content));
+      if (goesOn) expect(fs.readdirSync(folder)).toEqual(['f']);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+/** Progress as far as it is written down. */
+function eventsIn(path: string): readonly { readonly type: string; readonly bytes?: number }[] {
+  if (!fs.existsSync(path)) return [];
+  const lines = fs.readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line)).filter(({ type }) => type === 'progress');
+}

@@ -11,6 +11,10 @@ conformance('webdav, Apache', async () =>
 conformance('davs, Apache with a login by digest', async () =>
   davSubject(await startServer('apache-dav'), { scheme: 'davs', below: 'digest', secrets: LOGIN, http }),
 );
-conformance('webdavs, nginx with dav-ext and a login', async () =>
-  davSubject(await startServer('nginx-dav'), { scheme: 'webdavs', below: 'basic', secrets: LOGIN, http }),
+conformance(
+  'webdavs, nginx with dav-ext and a login',
+  async () =>
+    davSubject(await startServer('nginx-dav'), { scheme: 'webdavs', below: 'basic', secrets: LOGIN, http }),
+  // It refuses a PUT with Content-Range, and leaves names that begin with a dot out of its listings.
+  { startsOver: true, tellsNoLeftovers: true },
 );

@@ -26,7 +26,7 @@ export interface ServiceTraits {
 
 export const SERVICES: Readonly<Record<ServiceName, ServiceTraits>> = {
   // Apache removes the old file before it renames the new one.
-  webdav: { place: 'dav', resumesUploads: false, replacing: 5000 },
+  webdav: { place: 'dav', resumesUploads: true, replacing: 5000 },
   sftp: { place: 'sftp', resumesUploads: true, replacing: 0 },
   s3: { place: 's3', resumesUploads: true, replacing: 0 },
   gs: { place: 'gs', resumesUploads: true, replacing: 0 },
