@@ -28,6 +28,8 @@ export interface Stage {
   web(): Promise<{ readonly url: string; readonly root: string }>;
   /** A server whose files lie in memory; it ends with the row. */
   server<Name extends ServerName>(name: Name, options?: ServerOptions): Promise<ServerTypes[Name]>;
+  /** Something else that ends with the row. */
+  uses<T extends { stop(): Promise<void> }>(start: () => Promise<T>): Promise<T>;
 }
 
 export interface StageOptions {
@@ -71,6 +73,11 @@ async function setStage<T>(
       const server = await startServer(name, { directory: join(directory, name), ...options });
       stops.push(() => server.stop());
       return server;
+    },
+    async uses(start) {
+      const started = await start();
+      stops.push(() => started.stop());
+      return started;
     },
   };
   try {

@@ -8,6 +8,7 @@ import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
 import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
+import { sftpFarDown, sftpFarUp } from './sftp-far.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
@@ -35,6 +36,8 @@ export const ROWS: readonly Row[] = [
   sftpDown,
   sftpUpGcm,
   sftpDownGcm,
+  sftpFarUp,
+  sftpFarDown,
   davUp,
   davDown,
   davSmall,
