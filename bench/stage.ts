@@ -28,8 +28,8 @@ export interface Stage {
   web(): Promise<{ readonly url: string; readonly root: string }>;
   /** A server whose files lie in memory; it ends with the row. */
   server<Name extends ServerName>(name: Name, options?: ServerOptions): Promise<ServerTypes[Name]>;
-  /** Does it when the row has ended. */
-  defer(stop: () => Promise<void>): void;
+  /** Something else that ends with the row. */
+  uses<T extends { stop(): Promise<void> }>(start: () => Promise<T>): Promise<T>;
 }
 
 export interface StageOptions {
@@ -74,7 +74,11 @@ async function setStage<T>(
       stops.push(() => server.stop());
       return server;
     },
-    defer: (stop) => void stops.push(stop),
+    async uses(start) {
+      const started = await start();
+      stops.push(() => started.stop());
+      return started;
+    },
   };
   try {
     return await work(stage);

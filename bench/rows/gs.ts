@@ -38,8 +38,10 @@ async function prepare(stage: Stage, isFar: boolean): Promise<Contest> {
   let host = origin;
   if (isFar) {
     const rules = [{ delay: HELD, times: Number.POSITIVE_INFINITY }];
-    const proxy = await startFaultProxy({ port: Number(new URL(origin).port) }, rules);
-    stage.defer(proxy.close);
+    const proxy = await stage.uses(async () => {
+      const started = await startFaultProxy({ port: Number(new URL(origin).port) }, rules);
+      return { ...started, stop: started.close };
+    });
     host = `http://127.0.0.1:${proxy.port}`;
   }
   const contender = (name: string, more: readonly string[]): Contender => ({

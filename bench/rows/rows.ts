@@ -10,6 +10,7 @@ import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
 import { s3Dav } from './s3-dav.ts';
 import { sftpDown, sftpDownGcm, sftpUp, sftpUpGcm } from './sftp.ts';
+import { sftpFarDown, sftpFarUp } from './sftp-far.ts';
 import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
@@ -37,6 +38,8 @@ export const ROWS: readonly Row[] = [
   sftpDown,
   sftpUpGcm,
   sftpDownGcm,
+  sftpFarUp,
+  sftpFarDown,
   davUp,
   davDown,
   davSmall,

@@ -48,7 +48,7 @@ async function prepare(
   const { sha256 } = await makeFile(from, 'big.bin', size);
   const peers = { from: join(from, 'big.bin'), to: join(output, 'big.bin'), way };
   const contenders = [
-    await bridle(stage, host, { ...peers, sha256, output }),
+    await copyByBridle(stage, host, { ...peers, sha256, output }),
     { ...(await sftpBatch(stage, host, peers)), output },
     { ...copyByRclone(host, peers), output },
     { ...copyByRclone(host, { ...peers, isUnchecked: true }), output },
@@ -67,7 +67,8 @@ async function prepare(
   };
 }
 
-async function bridle(
+/** bridle with a list of one file. */
+export async function copyByBridle(
   stage: Stage,
   host: SshHost,
   move: {

@@ -18,8 +18,8 @@ export interface SshHost {
   readonly name: string;
 }
 
-export function sshHost(server: RunningSshd, address = '127.0.0.1'): SshHost {
-  const { port, username, knownHosts, keys } = server;
+export function sshHost(server: RunningSshd): SshHost {
+  const { address, port, username, knownHosts, keys } = server;
   return {
     url: `sftp://${username}@${address}:${port}`,
     env: ['env', `SSH_PRIVATE_KEY=${keys.ed25519}`, `SSH_KNOWN_HOSTS=${knownHosts}`],
