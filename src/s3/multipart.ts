@@ -39,17 +39,20 @@ export async function createUpload(client: S3Client, object: S3Object, signal: A
   return { client, object, id };
 }
 
+/** A part in memory. */
+export interface HeldPart {
+  readonly number: number;
+  readonly body: Uint8Array;
+  readonly md5: Buffer;
+  /** In hexadecimal. */
+  readonly sha256: string;
+}
+
 /** Stores a part that is in memory; resolves with its entity tag. May be repeated. The service refuses a body that is not the one sent. */
-export async function putPart(
-  upload: Upload,
-  number: number,
-  body: Uint8Array,
-  signal: AbortSignal,
-): Promise<string> {
-  const md5 = createHash('md5').update(body).digest();
+export async function putPart(upload: Upload, part: HeldPart, signal: AbortSignal): Promise<string> {
+  const { md5, ...rest } = part;
   const headers = { 'content-md5': md5.toString('base64') };
-  const tag = await sendPart(upload, { number, body, headers, signal });
-  return tag;
+  return sendPart(upload, { ...rest, headers, signal });
 }
 
 /** Stores a part as it comes. Whoever calls compares the entity tag with what went through. */
@@ -69,6 +72,7 @@ async function sendPart(
   part: {
     readonly number: number;
     readonly body: Uint8Array | { readonly bytes: AsyncIterable<Uint8Array>; readonly size: number };
+    readonly sha256?: string;
     readonly headers: Readonly<Record<string, string>>;
     readonly signal: AbortSignal;
   },
@@ -81,6 +85,7 @@ async function sendPart(
     query: { partNumber: String(part.number), uploadId: id },
     headers: part.headers,
     body: part.body,
+    ...(part.sha256 === undefined ? {} : { sha256: part.sha256 }),
     signal: part.signal,
     doing,
   });
