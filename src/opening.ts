@@ -41,6 +41,7 @@ export async function openSource(call: StreamCall): Promise<Opened> {
       source,
       destination: call.to.endpoint.digestsOnWrite ?? [],
       journaled: isJournaled(call, source),
+      isToDisk: call.to.endpoint.isLocal ?? false,
     });
     const made = algorithms.length === 0 ? NO_HASHER : createHasher(algorithms, source.size, call);
     const hasher = made instanceof Promise ? await made : made;

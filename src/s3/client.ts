@@ -22,6 +22,8 @@ export interface S3Request {
   readonly headers?: Readonly<Record<string, string>>;
   /** In memory it is hashed, signed and may be sent again; a stream is sent once, its content unsigned. */
   readonly body?: Uint8Array | { readonly bytes: Bytes; readonly size: number };
+  /** Of a body in memory, in hexadecimal, where it is known already. */
+  readonly sha256?: string;
   readonly fresh?: boolean | undefined;
   /** Statuses that are an answer to the caller, not a failure. */
   readonly accepts?: readonly number[];
@@ -64,7 +66,7 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
         ...request.headers,
         ...(access.requestPayer ? { 'x-amz-request-payer': 'requester' } : {}),
       },
-      payload: payloadOf(body),
+      payload: request.sha256 ?? payloadOf(body),
       region,
       date: new Date(Date.now() + learnt.clock),
     });

@@ -48,17 +48,21 @@ export async function createUpload(
   return { client, object, id, isSummed };
 }
 
+/** A part in memory. */
+export interface HeldPart {
+  readonly number: number;
+  readonly body: Uint8Array;
+  readonly md5: Buffer;
+  /** In hexadecimal. */
+  readonly sha256: string;
+}
+
 /** Stores a part that is in memory; resolves with its entity tag. May be repeated. The service refuses a body that is not the one sent. */
-export async function putPart(
-  upload: Upload,
-  number: number,
-  body: Uint8Array,
-  signal: AbortSignal,
-): Promise<string> {
-  const md5 = createHash('md5').update(body).digest();
-  const sums = upload.isSummed ? crc64nvmeField(await crc64nvme(body)) : {};
+export async function putPart(upload: Upload, part: HeldPart, signal: AbortSignal): Promise<string> {
+  const { md5, ...rest } = part;
+  const sums = upload.isSummed ? crc64nvmeField(await crc64nvme(part.body)) : {};
   const headers = { 'content-md5': md5.toString('base64'), ...sums };
-  return sendPart(upload, { number, body, headers, signal });
+  return sendPart(upload, { ...rest, headers, signal });
 }
 
 /** Stores a part as it comes. Whoever calls compares the entity tag with what went through. */
@@ -78,6 +82,7 @@ async function sendPart(
   part: {
     readonly number: number;
     readonly body: Uint8Array | { readonly bytes: AsyncIterable<Uint8Array>; readonly size: number };
+    readonly sha256?: string;
     readonly headers: Readonly<Record<string, string>>;
     readonly signal: AbortSignal;
   },
@@ -90,6 +95,7 @@ async function sendPart(
     query: { partNumber: String(part.number), uploadId: id },
     headers: part.headers,
     body: part.body,
+    ...(part.sha256 === undefined ? {} : { sha256: part.sha256 }),
     signal: part.signal,
     doing,
   });

@@ -3,8 +3,8 @@ import { giveBack, hold, letGo } from '../slabs.ts';
 
 /** Bytes taken in portions of any size. */
 export interface Supply {
-  /** Fills `buffer`, with less only at the end; resolves with how many bytes. */
-  take(buffer: Uint8Array): Promise<number>;
+  /** Fills `buffer`, with less only at the end; resolves with how many bytes. `tap` is shown each piece of them in its place. */
+  take(buffer: Uint8Array, tap?: (piece: Uint8Array) => void): Promise<number>;
   /** The next chunk, if it has just that many bytes: as it is, until `release`. Undefined leaves everything to the others. */
   takeChunk(size: number): Promise<Kept | undefined>;
   /** The next `size` bytes as they come, fewer only at the end. */
@@ -41,13 +41,14 @@ export function createSupply(bytes: Bytes): Supply {
   }
 
   return {
-    async take(buffer) {
+    async take(buffer, tap) {
       let filled = 0;
       while (filled < buffer.length) {
         const there = await peek();
         if (!there) break;
         const part = there.subarray(0, buffer.length - filled);
         buffer.set(part, filled);
+        tap?.(buffer.subarray(filled, filled + part.length));
         filled += part.length;
         at += part.length;
       }

@@ -9,6 +9,7 @@ import {
   completeUpload,
   compositeTag,
   createUpload,
+  type HeldPart,
   type Part,
   passPart,
   putPart,
@@ -129,13 +130,18 @@ async function sendParts(writing: Writing, begun: Begun, first: Uint8Array | und
         continue;
       }
       const buffer = ready ?? bufferOf(idle, size);
-      const filled = ready ? ready.length : await supply.take(buffer.subarray(0, left));
+      // Chunk by chunk, while the processor's cache has it: a whole part at once holds up those that are being sent.
+      const digests = partDigests();
+      const filled = ready
+        ? ready.length
+        : await supply.take(buffer.subarray(0, left), (piece) => digests.update(piece));
+      if (ready) digests.update(ready);
       ready = undefined;
       if (filled === 0) break;
       sent += filled;
-      const body = buffer.subarray(0, filled);
+      const part: HeldPart = { number, body: buffer.subarray(0, filled), ...digests.end() };
       const job = call
-        .retry((signal) => putPart(begun.upload, number, body, signal))
+        .retry((signal) => putPart(begun.upload, part, signal))
         .then(
           (tag) => {
             idle.push(buffer);
@@ -154,6 +160,19 @@ async function sendParts(writing: Writing, begun: Begun, first: Uint8Array | und
     await Promise.all(flight);
   }
   if (failure) throw (failure as { readonly error: unknown }).error;
+}
+
+/** What a part is sent with, taken while it comes in. */
+function partDigests() {
+  const md5 = createHash('md5');
+  const sha256 = createHash('sha256');
+  return {
+    update(piece: Uint8Array): void {
+      md5.update(piece);
+      sha256.update(piece);
+    },
+    end: () => ({ md5: md5.digest(), sha256: sha256.digest('hex') }),
+  };
 }
 
 function bufferOf(idle: Uint8Array[], size: number): Uint8Array {

@@ -352,6 +352,7 @@ describe('the journal', () => {
 
 describe('P3 grades', () => {
   const a = { algorithm: 'sha256' as const, value: 'a'.repeat(64) };
+  const md5 = { algorithm: 'md5' as const, value: 'a'.repeat(32) };
   const ours = new Map<Algorithm, string>([['sha256', a.value]]);
   const source: Source = { type: 'file', size: 1, bytes: chunksOf(Buffer.alloc(0)) };
   const known = { doing: 'read', ours, expected: [], source, trailer: [] };
@@ -433,6 +434,30 @@ describe('P3 grades', () => {
       'the strongest that the sender declares',
       { source: { ...source, wire: [{ algorithm: 'md5', value: '' }, a] } },
       ['sha256'],
+    ],
+    [
+      'not what the service stores, when a stronger one is expected on the disk',
+      { expected: [a], isToDisk: true, source: { ...source, digests: [md5] } },
+      ['sha256'],
+    ],
+    [
+      'what the service stores, when one that can be forged is expected',
+      {
+        expected: [{ algorithm: 'crc32', value: '00000000' }],
+        isToDisk: true,
+        source: { ...source, digests: [md5] },
+      },
+      ['md5', 'crc32'],
+    ],
+    [
+      'what the service stores, when the bytes go to another service',
+      { expected: [a], source: { ...source, digests: [md5] } },
+      ['sha256', 'md5'],
+    ],
+    [
+      'what the sender declares, whatever is expected (F20)',
+      { expected: [a], isToDisk: true, source: { ...source, wire: [md5] } },
+      ['sha256', 'md5'],
     ],
     ['each once', { asked: ['sha256', 'md5'], expected: [a], journaled: true }, ['sha256', 'md5']],
   ])('the digests to take are %s', (_, more, wanted) => {
