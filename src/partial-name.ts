@@ -1,4 +1,4 @@
-const SHAPE = /^\.bridle-([0-9a-f]{32})-([0-9a-f]{16})\.part$/;
+const SHAPE = /^\.?bridle-([0-9a-f]{32})-([0-9a-f]{16})\.part$/;
 const ASIDE = /^\.bridle-([0-9a-f]{32})-([0-9a-f]{16})\.old$/;
 
 /**
@@ -7,6 +7,14 @@ const ASIDE = /^\.bridle-([0-9a-f]{32})-([0-9a-f]{16})\.old$/;
  */
 export function partialName(key: string, nonce: string): string {
   return `.bridle-${key}-${nonce}.part`;
+}
+
+/**
+ * The same without the dot, for services of which some leave names that begin with one out of their listings (nginx with
+ * dav-ext): nobody would find there what a kill left.
+ */
+export function plainPartialName(key: string, nonce: string): string {
+  return partialName(key, nonce).slice(1);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { TransferError } from '../errors.ts';
 import { newNonce } from '../local/writer.ts';
-import { partialName } from '../partial-name.ts';
+import { plainPartialName } from '../partial-name.ts';
 import type { Digest, Staged, Stored } from '../protocol.ts';
 import { removeFile } from './collections.ts';
 import { parentPath } from './paths.ts';
@@ -13,7 +13,7 @@ const CLEAR_UP = 3000;
 
 /** Where a write to `path` is staged: in the same directory, since a MOVE across may be a copy. */
 export function stagingPath(path: string, key: string): string {
-  return parentPath(path) + partialName(key, newNonce());
+  return parentPath(path) + plainPartialName(key, newNonce());
 }
 
 /** Takes a staged file away, as well as that can be done; what stays is found by its name. */

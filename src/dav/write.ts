@@ -1,7 +1,7 @@
 import { TransferError } from '../errors.ts';
 import { declaredDigests } from '../http/digest-fields.ts';
 import { newNonce } from '../local/writer.ts';
-import { partialName } from '../partial-name.ts';
+import { plainPartialName } from '../partial-name.ts';
 import type { Bytes, Digest, Staged, Stat, WriteCall } from '../protocol.ts';
 import { ensureParent } from './collections.ts';
 import { parentPath } from './paths.ts';
@@ -41,7 +41,7 @@ export async function writeFile(
 ): Promise<Staged> {
   const doing = `write \`${service.origin}${path}\``;
   requireFilePath(path, doing);
-  const name = call.resume?.handle ?? partialName(call.key, newNonce());
+  const name = call.resume?.handle ?? plainPartialName(call.key, newNonce());
   const partial = parentPath(path) + name;
   const { signal, retry } = call;
   const isBegun = call.resume !== undefined;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { keyOfPartial, partialName } from '../../src/partial-name.ts';
+import { keyOfPartial, partialName, plainPartialName } from '../../src/partial-name.ts';
 import type { Entry } from '../../src/protocol.ts';
 import { closeDav, KEY, multistatus, never, scriptedDav, XML } from './scripted.ts';
 
@@ -85,6 +85,8 @@ describe('names of partials', () => {
     const name = partialName(KEY, '0123456789abcdef');
     expect(name).toBe(`.bridle-${KEY}-0123456789abcdef.part`);
     expect(keyOfPartial(name)).toBe(KEY);
+    expect(plainPartialName(KEY, '0123456789abcdef')).toBe(name.slice(1));
+    expect(keyOfPartial(name.slice(1))).toBe(KEY);
     for (const other of [`x${name}`, `${name}x`, '.bridle-x.part', '', name.toUpperCase()]) {
       expect(keyOfPartial(other)).toBeUndefined();
     }

@@ -8,7 +8,7 @@ import { closeDav, KEY, multistatus, never, scriptedDav, WRITE, XML } from './sc
 afterEach(closeDav);
 
 const MIB = 1024 * 1024;
-const PARTIAL = new RegExp(`^/d/\\.bridle-${KEY}-[0-9a-f]{16}\\.part$`);
+const PARTIAL = new RegExp(`^/d/bridle-${KEY}-[0-9a-f]{16}\\.part$`);
 
 async function* chunksOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < content.length; at += MIB) yield content.subarray(at, at + MIB);
@@ -23,7 +23,7 @@ const large = Buffer.alloc(3 * MIB, 'large');
 
 describe('an upload', () => {
   test.each([small, large, Buffer.alloc(0)])(
-    'P1 goes to a hidden name and is moved when it is whole (%#)',
+    'P1 goes to a name of ours and is moved when it is whole (%#)',
     async (content) => {
       const { files, script } = memory();
       const { endpoint, asked } = await scriptedDav(script);

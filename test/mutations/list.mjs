@@ -558,6 +558,12 @@ export const MUTATIONS = {
     to: 'if (!found)',
     test: [RANGES, 'P1 P2 whose rest the server stored elsewhere'],
   },
+  'partials on WebDAV servers have names that some of them do not list': {
+    file: 'src/dav/write.ts',
+    from: 'plainPartialName(call.key, newNonce())',
+    to: '`.${plainPartialName(call.key, newNonce())}`',
+    test: ['test/dav/writing.test.ts', 'P1 goes to a name of ours'],
+  },
   'the key of a partial says how many endpoints were opened before': {
     file: 'src/partial-key.ts',
     from: 'endpoint.account ?? endpoint.service',

@@ -112,7 +112,7 @@ describe.each([
   ['Apache, which stores ranges, goes on', 'apache-dav', true],
   ['nginx, which refuses them, starts over', 'nginx-dav', false],
 ] as const)('an upload to %s', (_, name, goesOn) => {
-  test('L10 P1 P4 P9 when it was killed, and leaves nothing beside the file', async () => {
+  test('L10 P1 P4 P9 when it was killed, and leaves nothing beside the file that clean does not find', async () => {
     const server = await startServer(name);
     try {
       const cwd = scratch();
@@ -149,6 +149,11 @@ describe.each([
       else expect(outcomes[0].resumedFrom).toBe(0);
       expect(digestOf(fs.readFileSync(join(folder, 'f')))).toBe(digestOf(content));
       if (goesOn) expect(fs.readdirSync(folder)).toEqual(['f']);
+      // What the first run tried ranges with.
+      else expect(fs.readdirSync(folder)).toHaveLength(2);
+      const place = `${server.http.replace('http', 'dav')}/open/up-again`;
+      expect(await bridle(['clean', '--older-than', '0s', place], { cwd })).toMatchObject({ status: 0 });
+      expect(fs.readdirSync(folder)).toEqual(['f']);
     } finally {
       await server.stop();
     }
