@@ -44,6 +44,9 @@ export async function runOnce(
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
+  }).finally(() => {
+    watch?.();
+    watchBytes?.();
   });
   const seconds = (performance.now() - began) / 1000;
   const after = processorTimes(contest.servers ?? []);

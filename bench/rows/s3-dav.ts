@@ -40,7 +40,8 @@ async function prepare(stage: Stage): Promise<Contest> {
     },
   ]);
   const steps = [
-    'curl -sS -f --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -o "$TMPDIR/copy" "$1"',
+    // curl 7.88 signs without the digest of the body, which S3 asks for, unless it is given.
+    'curl -sS -f --aws-sigv4 aws:amz:us-east-1:s3 -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -o "$TMPDIR/copy" "$1"',
     'openssl dgst -sha256 "$TMPDIR/copy" | grep -q "$2"',
     'curl -sS -f -T "$TMPDIR/copy" "$3"',
     'rm "$TMPDIR/copy"',
