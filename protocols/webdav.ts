@@ -12,7 +12,7 @@ import type { Location } from '../src/location.ts';
 import type { Context, Endpoint } from '../src/protocol.ts';
 
 /**
- * Files and collections of a WebDAV server (RFC 4918): uploads go to a hidden name beside the destination and are moved
+ * Files and collections of a WebDAV server (RFC 4918): uploads go to a name of ours beside the destination and are moved
  * when they are whole. `dav` and `webdav` are http, `davs` and `webdavs` https.
  */
 export function open(location: Location, context: Context): Endpoint {
@@ -29,6 +29,7 @@ export function open(location: Location, context: Context): Endpoint {
     // Two identities at one server may not do with each other's files what each may with its own.
     service: `dav ${service.origin} ${context.identity ?? ''}`,
     account: `dav ${service.origin} ${location.site} ${context.username ?? ''}`,
+    partialDepends: true,
     stat: (path, { signal }) => statResource(service, path, signal),
     read: (path, call) => readFile(service, path, call),
     write: (path, bytes, call) => writeFile(service, path, bytes, call),

@@ -233,6 +233,8 @@ export interface Endpoint {
   readonly digestsOnWrite?: readonly Algorithm[];
   /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
   readonly isLocal?: boolean;
+  /** Whether there ever is a `partial` depends on the server, which only a write tries; `describe` says what is known. */
+  readonly partialDepends?: true;
   /** Bytes of memory that reading or writing a file of `size` takes here, beside the chunks on their way. */
   memory?(size: number | undefined, use: 'read' | 'write'): number;
   stat(path: string, call: Call): Promise<Stat>;

@@ -60,11 +60,23 @@ async function performTarget(
       await endpoint.mkdir(location.path, { signal });
     } else {
       if (!endpoint.remove) throw unable(location.scheme, 'remove files');
-      await endpoint.remove(location.path, { signal, recursive: step.recursive });
+      await endpoint.remove(location.path, { signal, recursive: step.recursive }).catch((error: unknown) => {
+        throw step.recursive ? error : withAdvice(error);
+      });
     }
   } finally {
     release();
   }
+}
+
+/** What is there already when something is removed is what the directory holds. */
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof TransferError) || error.code !== 'already-exists') return error;
+  const { message, cause } = error;
+  return new TransferError('already-exists', message, {
+    cause,
+    hint: '`bridle rm -r` removes a directory with everything in it',
+  });
 }
 
 function unable(scheme: string, what: string): TransferError {

@@ -30,8 +30,7 @@ export async function placeFacts(
   try {
     facts.push({ label: 'credential', text: await describeCredential() });
     const endpoint = await endpoints.open(place);
-    const can = Object.entries(METHODS).filter(([method]) => endpoint[method as keyof Endpoint]);
-    facts.push({ label: 'can', text: ['read', ...can.map(([, words]) => words)].join(', ') });
+    facts.push({ label: 'can', text: ['read', ...abilitiesOf(endpoint)].join(', ') });
     const full = pathOf(place.location);
     const stat = await endpoint.stat(full, { signal });
     facts.push({ label: 'there', text: describeStat(stat) });
@@ -42,6 +41,13 @@ export async function placeFacts(
     facts.push(failure('there', error));
   }
   return facts;
+}
+
+function abilitiesOf(endpoint: Endpoint): readonly string[] {
+  return Object.entries(METHODS)
+    .filter(([method]) => endpoint[method as keyof Endpoint])
+    .filter(([method]) => method !== 'partial' || !endpoint.partialDepends)
+    .map(([, words]) => words);
 }
 
 /** What the service says of itself. That it does not say it is no failure of transfers, but worth knowing. */

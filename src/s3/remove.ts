@@ -19,9 +19,7 @@ export async function removeObject(client: S3Client, object: S3Object, call: Rem
   if (call.recursive) return removeTree(client, object, call.signal);
   if (object.key === '' || !(await isObject(client, object, call.signal))) {
     if (!(await hasNamesBelow(client, object, call.signal))) return;
-    throw new TransferError('already-exists', `remove \`${object.name}\`: it is a directory and not empty`, {
-      hint: 'remove it recursively',
-    });
+    throw new TransferError('already-exists', `remove \`${object.name}\`: it is a directory and not empty`);
   }
   await removeKey(client, object, object.key, call.signal);
 }

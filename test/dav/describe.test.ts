@@ -17,7 +17,7 @@ const withQuota = (answer: (visit: DavVisit) => void) =>
 /** What cannot be told without changing something. */
 const UPLOADS = {
   label: 'broken uploads',
-  text: 'go on if the server stores ranges (Apache does, nginx does not)',
+  text: 'go on if the server stores ranges, which each run tries',
 };
 
 test('a server tells its classes, its methods and the room that the directory of a file has', async () => {
@@ -38,6 +38,20 @@ test('a server tells its classes, its methods and the room that the directory of
     { label: 'used', bytes: 512 },
   ]);
   expect(asked).toEqual(['OPTIONS /a/f', 'PROPFIND /a/']);
+});
+
+test.each([
+  ['Apache/2.4.66 (Debian)', 'go on: the server stores ranges'],
+  ['nginx/1.22.1', 'start over: the server refuses ranges'],
+  ['Not-Apache', 'go on if the server stores ranges, which each run tries'],
+])('what becomes of broken uploads is told of %s', async (server, text) => {
+  const { endpoint } = await scriptedDav((visit) =>
+    visit.method === 'OPTIONS' ? visit.answer(200, '', { server }) : visit.answer(405),
+  );
+  expect(await endpoint.describe?.('/a/', { signal: never })).toContainEqual({
+    label: 'broken uploads',
+    text,
+  });
 });
 
 test.each([

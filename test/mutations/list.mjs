@@ -564,6 +564,12 @@ export const MUTATIONS = {
     to: '`.${plainPartialName(call.key, newNonce())}`',
     test: ['test/dav/writing.test.ts', 'P1 goes to a name of ours'],
   },
+  'doctor promises for every WebDAV server that broken uploads go on': {
+    file: 'src/dav/describe.ts',
+    from: '[/^nginx\\b/, false]',
+    to: '[/^nginx\\b/, true]',
+    test: ['test/dav/describe.test.ts', 'what becomes of broken uploads is told of nginx'],
+  },
   'the key of a partial says how many endpoints were opened before': {
     file: 'src/partial-key.ts',
     from: 'endpoint.account ?? endpoint.service',

@@ -18,7 +18,7 @@ const SAYS: Readonly<Record<string, readonly RegExp[]>> = {
   ftp: [/^TLS +of login and data/, /^resumes +by REST/, /^lists +exact/, /^tells +size, modification/],
   ftps: [/^TLS +of login and data/, /^digests +by HASH: .*SHA-256/, /^offers +.*MLST/],
   // Apache has no strong entity tag for what was written within the last second.
-  dav: [/^server +Apache/, /^dav +classes 1,2/, /^methods +.*PROPFIND/],
+  dav: [/^server +Apache/, /^dav +classes 1,2/, /^methods +.*PROPFIND/, /^broken uploads +go on:/],
   sftp: [
     /^version +told, by modification time and size/,
     /^by +\S*ssh \(/,
@@ -90,6 +90,21 @@ test('doctor says when it is the built-in client that speaks SFTP', async () => 
     status: 0,
     by: expect.stringMatching(/^by +the built-in client, ssh2 \(BRIDLE_SSH says `none`\)$/),
   });
+});
+
+test('doctor promises of uploads to WebDAV servers that they go on where they do', async () => {
+  const nginx = await startServer('nginx-dav');
+  try {
+    fs.writeFileSync(join(nginx.dav, 'f'), 'ten bytes!');
+    const { stdout } = await bridle(['doctor', `${nginx.http.replace('http', 'dav')}/open/f`], {
+      cwd: scratch(),
+    });
+    const lines = linesOf(stdout);
+    expect(lines).toContainEqual(expect.stringMatching(/^broken uploads +start over:/));
+    expect(lines.find((line) => /^can /.test(line))).toMatch(/^can +read, write, list, /);
+  } finally {
+    await nginx.stop();
+  }
 });
 
 test('doctor of a host without SFTP says that it is the old scp protocol', async () => {

@@ -19,6 +19,8 @@ interface Refusal {
   readonly env?: () => Record<string, string>;
   readonly message: RegExp;
   readonly hint?: RegExp;
+  /** The place is written to, not read. */
+  readonly isUpload?: true;
   /** It may go away: tried again, as often as `--attempts` says. */
   readonly isTransient?: true;
   /** Whether it may go away depends on the machine: a resolver that does not answer is not one that says no. */
@@ -172,22 +174,40 @@ const REFUSALS: readonly Refusal[] = [
     message: /\/basic\/f/,
     hint: /PEGASUS_CREDENTIALS/,
   },
-  ...['https', 'davs'].map(
+  ...['http', 'https', 'dav', 'davs'].map(
     (scheme): Refusal => ({
       name: `${scheme}: bearer token that is refused with 403`,
-      url: () => `${server('apache-dav').https.replace('https', scheme)}/token/f`,
+      // Over plain http a token goes to this machine alone.
+      url: () => {
+        const { http, https } = server('apache-dav');
+        return `${scheme}:${(scheme.endsWith('s') ? https : http).replace(/^https?:/, '')}/token/f`;
+      },
       env: () => ({ BEARER_TOKEN: 'ex.pired' }),
       message: /\/token\/f/,
       hint: /bridle doctor/,
     }),
   ),
-  {
-    name: 'https: bearer token that is refused with 401',
-    url: () => `${server('nginx').https}/-/auth/f`,
-    env: () => ({ BEARER_TOKEN: 'ex.pired' }),
-    message: /\/-\/auth\/f/,
-    hint: /BEARER_TOKEN/,
-  },
+  ...(['http', 'https'] as const).map(
+    (scheme): Refusal => ({
+      name: `${scheme}: bearer token that is refused with 401`,
+      url: () => `${server('nginx')[scheme]}/-/auth/f`,
+      env: () => ({ BEARER_TOKEN: 'ex.pired' }),
+      message: /\/-\/auth\/f/,
+      hint: /BEARER_TOKEN/,
+    }),
+  ),
+  ...(['dav', 'davs'] as const).map(
+    (scheme): Refusal => ({
+      name: `${scheme}: bearer token that is refused with 401`,
+      url: () => {
+        const { http, https } = server('apache-dav');
+        return `${scheme}:${(scheme === 'davs' ? https : http).replace(/^https?:/, '')}/basic/f`;
+      },
+      env: () => ({ BEARER_TOKEN: 'ex.pired' }),
+      message: /\/basic\/f/,
+      hint: /BEARER_TOKEN/,
+    }),
+  ),
   {
     name: 'http: no permission',
     url: () => `${server('nginx').http}/-/status/403/f`,
@@ -223,6 +243,20 @@ const REFUSALS: readonly Refusal[] = [
     name: 'ftp: wrong credential',
     url: () => `${server('ftp').old.replace('//', `//${LOGIN.username}:wrong@`)}/f`,
     message: /127\.0\.0\.1/,
+  },
+  {
+    name: 'ftp: no permission to read',
+    url: () => {
+      fs.writeFileSync(join(server('ftp').pub, 'closed'), 'closed', { mode: 0 });
+      return `${server('ftp').plain}/closed`;
+    },
+    message: /\/closed.*permission denied/i,
+  },
+  {
+    name: 'ftp: no permission to write',
+    url: () => `${server('ftp').plain}/new`,
+    message: /\/new.*not permitted/i,
+    isUpload: true,
   },
   {
     name: 'ftp: no such file',
@@ -358,7 +392,9 @@ const REFUSALS: readonly Refusal[] = [
 test.each(REFUSALS)('P6 $name is told by name, and what is permanent is not tried again', async (refusal) => {
   const cwd = scratch();
   const report = join(cwd, 'report.json');
-  const args = ['cp', '--attempts', '2', '--report', report, refusal.url(), join(cwd, 'to')];
+  fs.writeFileSync(join(cwd, 'from'), 'from');
+  const ends = refusal.isUpload ? [join(cwd, 'from'), refusal.url()] : [refusal.url(), join(cwd, 'to')];
+  const args = ['cp', '--attempts', '2', '--report', report, ...ends];
   const { status, stderr } = await bridle(args, { cwd, env: { SSL_CERT_FILE: CA, ...refusal.env?.() } });
   expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(refusal.message) });
   if (refusal.hint) expect(stderr).toMatch(/hint: /);

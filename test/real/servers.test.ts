@@ -239,7 +239,11 @@ describe('by hand', () => {
       const pid = Number(/^pid: (\d+)$/m.exec(started.text)?.[1]);
       expect(existsSync(`/proc/${pid}`)).toBe(true);
       for (const port of ports) expect(await listens(port)).toBe(true);
+      const jail: { readonly root: string } | undefined = JSON.parse(
+        /^jail: (\{.*\})$/m.exec(started.text)?.[1] ?? 'null',
+      );
       expect(await byHand(directory, 'stop', name)).toEqual({ status: 0, text: '' });
+      if (jail) expect(existsSync(jail.root)).toBe(false);
       for (const port of ports) expect(await listens(port)).toBe(false);
       expect((await byHand(directory, 'stop', name)).text).toMatch(/was not started here/);
       expect(await readdir(join(directory, `bridle-by-hand-${process.getuid?.() ?? 0}`))).toEqual([]);
