@@ -150,7 +150,7 @@ describe('transfer that keeps what it proved', () => {
     expect(outcomes[0]?.blocks?.sha256).toEqual([sha256('a')]);
     const receipts = [...readReceipts(readFileSync(options.receipts))];
     expect(receipts).toMatchObject([{ isBroken: false, receipt: { destination: `file://${cwd}/b` } }]);
-    expect(readFileSync(options.writeChecksums, 'utf8')).toBe(`${sha256('a')}  b\n`);
+    expect(readFileSync(options.writeChecksums, 'utf8')).toBe(`${sha256('a')}  ${cwd}/b\n`);
     const strict = { require: { source: 'end-to-end', destination: 'none' } } as const;
     const refused = await transfer([entry(`file://${cwd}/a`, `file://${cwd}/c`)], strict);
     expect(refused.outcomes).toMatchObject([{ status: 'unsupported' }]);

@@ -1,9 +1,11 @@
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { type ChecksumResult, type ChecksumTask, checksumBatches } from '../checksum.ts';
 import { systemClock } from '../clock.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { findFormat } from '../integrity/manifests/formats.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
+import { isBelowRoot, isSelfRooted } from '../integrity/manifests/names.ts';
+import { isLocal } from '../plan.ts';
 import type { Algorithm } from '../protocol.ts';
 import { safeText } from '../report/format.ts';
 import { openPartialFile, type PartialFile } from '../report/partial-file.ts';
@@ -47,6 +49,7 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
     io.err(`bridle: ${safeText(message)}\n${hint === undefined ? '' : `hint: ${safeText(hint)}\n`}`);
   };
   const sink = openSink(values.output, io);
+  const nameOf = namerOf(values);
   try {
     const tools: TaskTools = {
       endpoints,
@@ -74,7 +77,7 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
           continue;
         }
         notes.made(task, result);
-        attempt(() => sink.write(writer.entry(entryOf(task, result))), refuse);
+        attempt(() => sink.write(writer.entry({ ...entryOf(task, result), name: nameOf(task) })), refuse);
       }
     }
     sink.write(writer.end());
@@ -115,6 +118,24 @@ function entryOf({ name, place }: ChecksumTask, { digests, size, blocks, reused 
   return { name, digests, size, ...more, isStandardInput: isStandardStream(place) };
 }
 
+/** A list whose names are relative to its own directory gets such names wherever it is written to. */
+function namerOf(values: Values<typeof CHECKSUM_OPTIONS>): (task: ChecksumTask) => string {
+  const { output, root } = values;
+  const directory = output === undefined ? resolve('.') : dirname(resolve(output));
+  if (root !== undefined || directory === resolve('.') || !isSelfRooted(formatOf(values))) {
+    return ({ name }) => name;
+  }
+  return ({ name, place }) => {
+    if (!isLocal(place.location) || isStandardStream(place)) return name;
+    const beside = relative(directory, resolve(name));
+    return isBelowRoot(beside) ? beside : resolve(name);
+  };
+}
+
+function formatOf({ format, blocks, algorithm }: Values<typeof CHECKSUM_OPTIONS>): FormatName {
+  return format ?? (blocks ? 'json' : algorithm.length > 1 ? 'bsd' : 'sums');
+}
+
 function attempt(work: () => void, refuse: (error: unknown) => void): void {
   try {
     work();
@@ -125,7 +146,7 @@ function attempt(work: () => void, refuse: (error: unknown) => void): void {
 }
 
 function writerOf(values: Values<typeof CHECKSUM_OPTIONS>, algorithms: readonly Algorithm[]) {
-  const name: FormatName = values.format ?? (values.blocks ? 'json' : algorithms.length > 1 ? 'bsd' : 'sums');
+  const name = formatOf(values);
   const [algorithm] = algorithms;
   const format = findFormat(name);
   if (values.blocks && name !== 'json') {

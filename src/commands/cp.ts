@@ -2,7 +2,7 @@ import type { RunInput } from '../engine.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { isLocal } from '../plan.ts';
 import type { Place, Request } from '../request.ts';
-import { isStandardStream, parseArgument, STANDARD_STREAM } from './arguments.ts';
+import { isStandardStream, lastName, parseArgument, STANDARD_STREAM } from './arguments.ts';
 import { directoryMaker } from './cp-directories.ts';
 import { findTargets, type Target } from './cp-targets.ts';
 import { copyRequest, type Walk, walkTree } from './cp-tree.ts';
@@ -33,7 +33,9 @@ export async function cp(args: readonly string[], io: Io): Promise<number> {
   );
   // What came through a pipe cannot be read again.
   const attempts = given.some(isStandardStream) ? 1 : values.attempts;
-  return runAndTell({ ...values, attempts }, io, async (tools) => {
+  const trees = new Set(values.recursive ? given.map(({ location }) => lastName(location)) : []);
+  const to = { place: destination.location, trees };
+  return runAndTell({ ...values, attempts, to }, io, async (tools) => {
     const sources = await expandPlaces(given, tools);
     const call = { sources, destination, recursive: values.recursive, signal: tools.signal };
     const targets = await badInput(() => findTargets(call, tools.endpoints));

@@ -1,7 +1,7 @@
 import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
 import { TransferError } from '../errors.ts';
-import type { Catalogs } from '../integrity/catalogs.ts';
+import type { Catalogs, Goal } from '../integrity/catalogs.ts';
 import type { Trusted } from '../integrity/trusted.ts';
 import { formatLocation } from '../location.ts';
 import type { Emit } from '../outcome.ts';
@@ -24,7 +24,11 @@ export interface InputTools {
 export type MakeInput = (tools: InputTools) => RunInput | Promise<RunInput>;
 
 /** Runs the requests and tells of them. Resolves with the exit status: 0 when every item is done, else 1. */
-export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput): Promise<number> {
+export async function runAndTell(
+  values: RunValues & { readonly to?: Goal },
+  io: Io,
+  makeInput: MakeInput,
+): Promise<number> {
   const random = randomFrom(io.env);
   let audience: Audience | undefined;
   const emit: Emit = (event) => audience?.emit(event);
@@ -33,7 +37,7 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
   const { open } = endpoints;
   const watch = watchSignals();
   try {
-    const catalogs = await readCatalogs(values.checksums);
+    const catalogs = await readCatalogs(values.checksums, values.to);
     const trusted = await openTrust(values);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
     const { dryRun } = values;
@@ -56,10 +60,10 @@ export async function runAndTell(values: RunValues, io: Io, makeInput: MakeInput
   }
 }
 
-async function readCatalogs(files: readonly string[]): Promise<Catalogs | undefined> {
+async function readCatalogs(files: readonly string[], to: Goal | undefined): Promise<Catalogs | undefined> {
   if (files.length === 0) return undefined;
   const { openCatalogs } = await import('../integrity/catalogs.ts');
-  return badInput(() => openCatalogs(files, { directory: process.cwd() }));
+  return badInput(() => openCatalogs(files, { directory: process.cwd(), ...(to ? { to } : {}) }));
 }
 
 async function openTrust({ trustUnchanged, update }: RunValues): Promise<Trusted | undefined> {

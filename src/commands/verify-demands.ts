@@ -2,6 +2,7 @@ import { dirname, relative } from 'node:path';
 import { TransferError } from '../errors.ts';
 import { isAlgorithm, parseDigest } from '../integrity/expected.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
+import { isSelfRooted } from '../integrity/manifests/names.ts';
 import { openManifest } from '../integrity/manifests/open.ts';
 import { createNameSet, type NameSet } from '../integrity/name-set.ts';
 import { isLocal } from '../plan.ts';
@@ -42,10 +43,8 @@ export interface Root {
 
 const ALG_HEX = /^([A-Za-z0-9-]+):([0-9A-Fa-f]+)$/;
 
-/** Formats whose names are relative to where they lie, whatever the current directory is. */
-const SELF_ROOTED: ReadonlySet<FormatName> = new Set(['bagit', 'ro-crate']);
-/** Formats that know files by any path, as `sha256sum -c` takes them. */
-const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd']);
+/** Formats that know files by any path, as `sha256sum -c` takes them, and as ours is written. */
+const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd', 'json']);
 
 export interface DemandTools extends Visit {
   /** Takes what stands in the way of a proof, as it is found. */
@@ -137,5 +136,5 @@ function rootOf(manifest: Place, format: FormatName, given: string | undefined):
   const { location } = manifest;
   // The names beside a manifest on a service are beside it there.
   if (!isLocal(location)) return { ...manifest, location: { ...location, path: dirname(location.path) } };
-  return parseArgument(SELF_ROOTED.has(format) ? dirname(location.path) : process.cwd());
+  return parseArgument(isSelfRooted(format) ? dirname(location.path) : process.cwd());
 }

@@ -1,3 +1,4 @@
+import { join, resolve } from 'node:path';
 import { TransferError } from '../errors.ts';
 import { isProblem, type ManifestEntry, type ManifestProblem } from '../integrity/manifests/manifest.ts';
 import { mergeItems } from '../integrity/manifests/merge.ts';
@@ -95,7 +96,7 @@ function placeOf(name: string, { root, isFree, names }: ManifestUse): Place | st
   if (isUrl || (isFree && !isBelowRoot(name))) {
     names?.add(plainName(name));
     try {
-      return parseArgument(isUrl || name.startsWith('/') ? name : `./${name}`);
+      return parseArgument(isUrl || name.startsWith('/') ? name : join(resolve(root.location.path), name));
     } catch (error) {
       if (error instanceof TransferError) return error.message;
       throw error;

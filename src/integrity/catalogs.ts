@@ -11,7 +11,7 @@ import { type FindListed, type Listed, together } from './listed.ts';
 import { readManifest } from './manifests/formats.ts';
 import { isProblem, type ManifestEntry, type ManifestItem } from './manifests/manifest.ts';
 import { eachOnce, type Manifest } from './manifests/merge.ts';
-import { quoted } from './manifests/names.ts';
+import { isBelowRoot, quoted } from './manifests/names.ts';
 import { openManifest } from './manifests/open.ts';
 
 export interface Catalogs {
@@ -23,23 +23,33 @@ export interface Catalogs {
 /** Parts of one catalog that are told one by one. */
 const MOST_TOLD = 100;
 
+/** Where everything that is copied goes. */
+export interface Goal {
+  /** A directory, or the only file. */
+  readonly place: Location;
+  /** Names of the trees that go there. */
+  readonly trees: ReadonlySet<string>;
+}
+
 export interface CatalogTools {
   /** What a relative name may be relative to, beside its catalog's own directory. */
   readonly directory: string;
+  /** Names may be relative to where everything goes as well. */
+  readonly to?: Goal;
   /** Instead of {@link readManifest}. */
   readonly read?: (bytes: Uint8Array, fileName: string) => Promise<Manifest>;
 }
 
 /**
  * Reads catalogs of digests in any format. Names are logical names, URLs, or paths: absolute, relative to the current
- * directory, or relative to the catalog's own. Takes 130 bytes a file with a name of 30 characters and one sha256. Rejects
+ * directory, relative to the catalog's own, or to where everything goes. Takes 130 bytes a file with a name of 30 characters and one sha256. Rejects
  * with `invalid-request`, and as reading a file does.
  */
 export async function openCatalogs(files: readonly string[], tools: CatalogTools): Promise<Catalogs> {
   const catalogs: Catalog[] = [];
   for (const file of files) catalogs.push(await openCatalog(file, tools));
   return {
-    find: (lfn, destination) => findListed(catalogs, lfn, destination, tools.directory),
+    find: (lfn, destination) => findListed(catalogs, lfn, destination, tools),
     warnings: catalogs.flatMap(({ warnings }) => warnings),
   };
 }
@@ -148,7 +158,7 @@ function findListed(
   catalogs: readonly Catalog[],
   lfn: string,
   destination: Location,
-  directory: string,
+  { directory, to }: CatalogTools,
 ): Listed | undefined {
   let found: Listed | undefined;
   const isLocal = LOCAL_SCHEMES.has(destination.scheme);
@@ -158,6 +168,8 @@ function findListed(
     const places = isLocal
       ? [place, relative(catalog.directory, place), relative(directory, place)]
       : [normalName(place)];
+    // Only where nothing says more of it: lists are often made where the files came from.
+    if (to) places.push(...namesBelow(to, destination, directory));
     const names = [places.find((name) => has(catalog, name)), lfn === '' ? undefined : normalName(lfn)];
     for (const name of new Set(names)) {
       const listed = name === undefined ? undefined : listedIn(catalog, name);
@@ -165,6 +177,30 @@ function findListed(
     }
   }
   return found;
+}
+
+/** The names of a file as seen from where everything goes, from its directory, and from the top of the tree it is of. */
+function namesBelow({ place: root, trees }: Goal, file: Location, directory: string): readonly string[] {
+  const isLocal = LOCAL_SCHEMES.has(root.scheme);
+  if (isLocal !== LOCAL_SCHEMES.has(file.scheme)) return [];
+  if (!isLocal && (root.scheme !== file.scheme || root.authority !== file.authority)) return [];
+  const [top = '', path = ''] = isLocal
+    ? [resolve(directory, root.path), resolve(directory, file.path)]
+    : [root.path, file.path];
+  const name = relative(top, path);
+  const tree = name.slice(0, name.indexOf('/'));
+  const inTree = trees.has(isLocal ? tree : decoded(tree)) ? [name.slice(tree.length + 1)] : [];
+  const names = [name, relative(dirname(top), path), ...inTree].filter(isBelowRoot);
+  return isLocal ? names : names.flatMap((name) => [name, decoded(name)]);
+}
+
+/** Lists know files by their names, URLs by an encoding of them. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 function has({ entries, unusable }: Catalog, name: string): boolean {

@@ -113,13 +113,13 @@ function shortfall(reached: Grade, short: Shortfall): TransferError {
 }
 
 function hintOf({ side, wanted, expected }: Shortfall): string {
-  const expect = 'a `checksum` in the list or --checksums FILE';
+  const expect = 'a `checksum` in the list, or a line for it in --checksums FILE';
   if (side === 'source') {
     if (wanted === 'size') return `a \`size\` in the list, or an expected digest: ${expect}`;
-    return `this source declares no digest to compare with; an expected one proves it: ${expect}`;
+    return `no digest is expected of this file, and its source declares none: ${expect}`;
   }
   if (wanted === 'end-to-end' && expected.length === 0)
-    return `only a digest made before the transfer makes it end-to-end: ${expect}`;
+    return `no digest is expected of this file, and only one made before the transfer is end-to-end: ${expect}`;
   if (wanted === 'size') return 'this service does not tell what it stores; --verify-written reads it back';
   return 'this service tells no digest, and what it stores cannot be read back (--verify-written, --checksum sha256)';
 }

@@ -3,7 +3,7 @@ import { TransferError } from '../errors.ts';
 import { parseDigest } from '../integrity/expected.ts';
 import { findFormat } from '../integrity/manifests/formats.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
-import { isBelowRoot } from '../integrity/manifests/names.ts';
+import { isBelowRoot, isSelfRooted } from '../integrity/manifests/names.ts';
 import { formatLocation, LOCAL_SCHEMES } from '../location.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Digest } from '../protocol.ts';
@@ -76,10 +76,11 @@ function entryOf({ route, bytes }: Outcome, digests: readonly Digest[], name: st
   return { name, digests, ...(route === 'stream' ? { size: bytes } : {}) };
 }
 
-/** What a reader of the file finds the content by: relative to it where that can be. */
+/** What a reader of the file finds the content by: relative to where readers look, if it is below. */
 function nameOf({ lfn, destination }: Outcome, format: FormatName, path: string): string {
   if (LOGICAL.has(format) && lfn !== '') return lfn;
   if (!LOCAL_SCHEMES.has(destination.scheme)) return formatLocation(destination);
-  const beside = relative(dirname(resolve(path)), resolve(destination.path));
+  const root = isSelfRooted(format) ? dirname(resolve(path)) : resolve('.');
+  const beside = relative(root, resolve(destination.path));
   return isBelowRoot(beside) ? beside : resolve(destination.path);
 }

@@ -46,6 +46,39 @@ describe('what is listed is found', () => {
     expect(find('', localLocation(join(directory, 'here/a')))).toBeDefined();
   });
 
+  test.each([
+    ['a directory', 'to', 'to/deep/a', './deep/a'],
+    ['a file', 'to/a', 'to/a', './a'],
+    ['a directory and its own name in it', 'to', 'to/tree/a', 'tree/a'],
+    ['a directory that a tree goes to', 'to', 'to/tree/deep/a', './deep/a'],
+    ['a directory that is made', 'to/tree', 'to/tree/a', 'tree/a'],
+  ])('relative to where it goes, to %s', async (_, to, destination, name) => {
+    const { directory, file } = catalog(`${RIGHT}  ${name}\n`);
+    const goal = { place: localLocation(to), trees: new Set(['tree']) };
+    const { find } = await openCatalogs([file], { directory: join(directory, 'here'), to: goal });
+    const at = (path: string) => localLocation(join(directory, 'here', path));
+    expect(find('', at(destination))?.expected[0]?.value).toBe(RIGHT);
+    expect(find('', at('elsewhere/a'))).toBeUndefined();
+  });
+
+  test('relative to where it goes on a service', async () => {
+    const { directory, file } = catalog(`${RIGHT}  ./a b\n`);
+    const at = (url: string) => parseUrl(url).location;
+    const { find } = await openCatalogs([file], {
+      directory,
+      to: { place: at('dav://host/to/'), trees: new Set() },
+    });
+    expect(find('', at('dav://host/to/a%20b'))?.expected[0]?.value).toBe(RIGHT);
+    expect(find('', at('dav://other/to/a%20b'))).toBeUndefined();
+  });
+
+  test('where it goes only when nothing is said of the place itself', async () => {
+    const { directory, file } = catalog(`${WRONG}  a\n${RIGHT}  to/a\n`);
+    const to = { place: localLocation(join(directory, 'to')), trees: new Set<string>() };
+    const { find } = await openCatalogs([file], { directory, to });
+    expect(find('', localLocation(join(directory, 'to/a')))?.expected[0]?.value).toBe(RIGHT);
+  });
+
   test('with all digests of all catalogs, and its size', async () => {
     const { directory, file } = catalog(`${RIGHT}  a\n`);
     writeFileSync(join(directory, 'MD5SUMS'), `${'a'.repeat(32)}  a\n`);

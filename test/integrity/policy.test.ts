@@ -180,7 +180,7 @@ describe('the destination', () => {
 
   test('P3 without an expected digest is never end-to-end: nothing is sent', async () => {
     const { outcome, diary } = await upload({ isStaged: true }, 'end-to-end');
-    expect(outcome.failure?.hint).toContain('only a digest made before the transfer');
+    expect(outcome.failure?.hint).toContain('no digest is expected of this file');
     expect(diary).toEqual([]);
   });
 

@@ -570,6 +570,18 @@ export const MUTATIONS = {
     to: '[/^nginx\\b/, true]',
     test: ['test/dav/describe.test.ts', 'what becomes of broken uploads is told of nginx'],
   },
+  'a list says of a file what it says of one that goes elsewhere': {
+    file: 'src/integrity/catalogs.ts',
+    from: '...inTree].filter(isBelowRoot)',
+    to: "...inTree, path.slice(path.lastIndexOf('/') + 1)].filter(isBelowRoot)",
+    test: ['test/integrity/catalogs.test.ts', 'relative to where it goes, to a directory'],
+  },
+  'names in `json` are written by the current directory': {
+    file: 'src/integrity/manifests/names.ts',
+    from: "new Set(['bagit', 'json', 'ro-crate'])",
+    to: "new Set(['bagit', 'ro-crate'])",
+    test: ['test/commands/list-roots.test.ts', 'in `json` knows files by where it lies'],
+  },
   'the key of a partial says how many endpoints were opened before': {
     file: 'src/partial-key.ts',
     from: 'endpoint.account ?? endpoint.service',

@@ -1,5 +1,6 @@
 import { toUSVString } from 'node:util';
 import { safeText } from '../../safe-text.ts';
+import type { FormatName } from './manifest.ts';
 
 const LONGEST_IN_MESSAGE = 80;
 
@@ -19,6 +20,16 @@ export function isBelowRoot(name: string): boolean {
   if (name.startsWith('/') || name.includes('\0')) return false;
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   return parts.length > 0 && !parts.includes('..');
+}
+
+const SELF_ROOTED: ReadonlySet<FormatName> = new Set(['bagit', 'json', 'ro-crate']);
+
+/**
+ * True for formats whose relative names are relative to the directory that the list lies in. Those of all others are
+ * relative to the current directory, as `sha256sum -c` has it. Whoever reads and whoever writes keeps to it.
+ */
+export function isSelfRooted(format: FormatName): boolean {
+  return SELF_ROOTED.has(format);
 }
 
 /** Text of a manifest for a message: in backticks, of bounded length, and printable. */
