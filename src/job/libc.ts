@@ -36,6 +36,7 @@ export interface Libc {
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   /** With one argument, which is all that is needed of it. */
   fcntl(descriptor: number, command: number, argument: number): number;
+  pipe2(ends: Buffer, flags: number): number;
   getrlimit(resource: number, limit: Buffer): number;
   setrlimit(resource: number, limit: Buffer): number;
   strerror(errno: number): string;
@@ -56,6 +57,7 @@ const CALLS = {
   wait4: ['int', ['int', 'void *', 'int', 'void *']],
   waitid: ['int', ['int', 'uint', 'void *', 'int']],
   prctl: ['int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']],
+  pipe2: ['int', ['void *', 'int']],
   getrlimit: ['int', ['int', 'void *']],
   setrlimit: ['int', ['int', 'void *']],
   strerror: ['str', ['int']],

@@ -1,13 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as wait } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { errnoOf, TransferError } from '../errors.ts';
 import { inspect } from './inspect.ts';
-import { killAll, kinOf, send } from './kin.ts';
+import { killAll, kinOf, send, tell } from './kin.ts';
 import type { Ended, Launch, Running } from './launch.ts';
 import { launchError } from './launch-error.ts';
 import { childrenUsage, usageBetween } from './usage.ts';
+import { openNodeWatchdog } from './watchdog.ts';
+
+/** Milliseconds for what a job left to end by itself, and again to act on SIGTERM. */
+const GRACE = 500;
 
 /**
  * Programs started by child_process, for where koffi does not run. Arguments that are no UTF-8 are refused, such
@@ -15,42 +20,65 @@ import { childrenUsage, usageBetween } from './usage.ts';
  * usage is what `/proc/self/stat` tells.
  */
 export function launchWithNode() {
-  const sessions = new Set<number>();
+  const kept = new Set<number>();
+  const leaders = new Set<number>();
+  const watchdog = openNodeWatchdog();
 
-  const endAll = async (): Promise<number> => {
-    const killed = killAll(() => kinOf([...sessions]));
-    sessions.clear();
-    return killed.size;
+  /** Nobody tells of a child's child, so each wait is as long as it may be. */
+  const endAll = async (sessions: readonly number[], isHurried: boolean): Promise<number> => {
+    const find = () => kinOf(sessions);
+    if (!isHurried && find().length > 0) await wait(GRACE);
+    const left = find().map(({ pid }) => pid);
+    if (!isHurried && left.length > 0) {
+      tell(left, 'SIGTERM');
+      tell(left, 'SIGCONT');
+      await wait(GRACE);
+    }
+    return new Set([...left, ...killAll(find)]).size;
+  };
+
+  const endSurvivors = async (): Promise<number> => {
+    const ended = await endAll([...kept], false);
+    kept.clear();
+    return ended;
   };
 
   const launch = async (job: Launch): Promise<Running> => {
+    watchdog.begin();
     const started = new Date();
     const clock = performance.now();
     const before = childrenUsage();
     const child = begin(job);
+    if (child.pid !== undefined) leaders.add(child.pid);
+    watchdog.guard(leaders);
     const pid = await idOf(child, job.file);
-    let isOver = false;
-    const ended = new Promise<Ended>((resolve) => {
+    let isHurried = false;
+    const finish = async (status: number): Promise<Ended> => {
+      const seconds = (performance.now() - clock) / 1000;
+      const usage = usageBetween(before, childrenUsage());
+      if (job.isSurvivable === true) kept.add(pid);
+      const survivors = job.isSurvivable === true ? kinOf([pid]).length : await endAll([pid], isHurried);
+      leaders.delete(pid);
+      watchdog.guard([...leaders, ...kept]);
+      return { pid, status, started, seconds, usage, survivors };
+    };
+    const ended = new Promise<number>((resolve) => {
       child.once('exit', (code, signal) => {
-        const seconds = (performance.now() - clock) / 1000;
-        isOver = true;
-        const status = signal === null ? (code ?? 0) << 8 : constants.signals[signal];
-        const left = kinOf([pid]).length;
-        if (job.isSurvivable === true) sessions.add(pid);
-        const survivors = job.isSurvivable === true ? left : killAll(() => kinOf([pid])).size;
-        resolve({ pid, status, started, seconds, usage: usageBetween(before, childrenUsage()), survivors });
+        resolve(signal === null ? (code ?? 0) << 8 : constants.signals[signal]);
       });
-    });
+    }).then(finish);
     return {
       pid,
       ended,
       signal(name) {
-        if (!isOver) send(pid, name, () => kinOf([pid]));
+        if (!leaders.has(pid)) return;
+        if (name === 'SIGKILL') isHurried = true;
+        send(pid, name, () => kinOf([pid]));
       },
     };
   };
 
-  return { mode: 'node' as const, launch, endSurvivors: endAll };
+  return { mode: 'node' as const, launch, endSurvivors };
 }
 
 function begin(job: Launch): ChildProcess {

@@ -1,12 +1,10 @@
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endSurvivors, type Running } from '../../src/job/launch.ts';
-import { isRunning, type Job, newFolder, runScript, startJob } from './jobs.ts';
+import { isRunning, type Job, newFolder, runScript, startJob, until } from './jobs.ts';
 
-const PATIENCE = 20_000;
 let folder: string;
 let count = 0;
 
@@ -20,15 +18,6 @@ async function start(script: string, job: Job = {}): Promise<Running & { readonl
   const file = join(folder, `out-${count++}`);
   const running = await startJob('/bin/sh', { ...job, args: ['-c', script] }, file);
   return { ...running, said: () => fs.readFileSync(file, 'utf8') };
-}
-
-/** Waits for something that another process does and tells nobody of. */
-async function until(isSo: () => boolean): Promise<void> {
-  const last = performance.now() + PATIENCE;
-  while (!isSo()) {
-    if (performance.now() > last) throw new Error(`never so: ${isSo}`);
-    await wait(10);
-  }
 }
 
 const numbers = (text: string): number[] => text.split('\n').filter(Boolean).map(Number);

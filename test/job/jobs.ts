@@ -1,7 +1,10 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Ended, type Launch, launch, type Running } from '../../src/job/launch.ts';
+
+const PATIENCE = 30_000;
 
 /** A folder of its own for a test. */
 export const newFolder = (): string => fs.mkdtempSync(join(tmpdir(), 'bridle-job-'));
@@ -57,5 +60,14 @@ export function isRunning(pid: number): boolean {
     return !/\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {
     return false;
+  }
+}
+
+/** Waits for something that another process does and tells nobody of. */
+export async function until(isSo: () => boolean): Promise<void> {
+  const last = performance.now() + PATIENCE;
+  while (!isSo()) {
+    if (performance.now() > last) throw new Error(`never so: ${isSo}`);
+    await wait(10);
   }
 }
