@@ -4,6 +4,7 @@ import { bigLocal } from './big-local.ts';
 import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
+import { jobUsage } from './job-usage.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
@@ -43,4 +44,5 @@ export const ROWS: readonly Row[] = [
   s3SmallDown,
   s3BigUp,
   s3BigDown,
+  jobUsage,
 ];

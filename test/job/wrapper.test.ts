@@ -112,7 +112,8 @@ test('the environment that node cannot hold reaches a job of a wrapper of its ow
 });
 
 test('without koffi, usage is what the process table tells of children', async () => {
-  const spin = 'const end = process.cpuUsage().user + 3e5; while (process.cpuUsage().user < end);';
+  const spin =
+    'const end = process.cpuUsage().user + 3e5; while (process.cpuUsage().user < end) for (let i = 0; i < 1e6; i++);';
   const { usage } = (await wrap('node', [process.execPath, '-e', spin]).result()) as {
     usage: Record<string, number>;
   };
