@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTypescript } from '../test/torture/load.mjs';
 
-const SPIN = 'let n = 0; for (let i = 0; i < 2e9; i++) n += i; process.exitCode = n > 1 ? 0 : 1';
+const SPIN = 'let n = 0; for (let i = 0; i < 2e8; i++) n += i; process.exitCode = n > 1 ? 0 : 1';
 const KINDS = {
   cpu: [process.execPath, '-e', SPIN],
   memory: [process.execPath, '-e', 'for (let i = 0; i < 4; i++) Buffer.alloc(300 << 20, 1)'],

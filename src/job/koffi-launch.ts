@@ -8,6 +8,7 @@ import type { Libc } from './libc.ts';
 import { processStat } from './proc.ts';
 import { neverStarted, spawnSmall } from './small-parent.ts';
 import { type Program, spawn } from './spawn.ts';
+import { selfUsage } from './usage.ts';
 import { openWatchdog } from './watchdog.ts';
 
 /**
@@ -58,6 +59,7 @@ export function launchWithLibc(libc: Libc, children: Children) {
     const started = new Date();
     const clock = performance.now();
     const { pid, isAdopted } = start(libc, children, job);
+    const floor = isAdopted ? {} : { maxrssFloor: selfUsage().maxrss };
     leaders.add(pid);
     watchdog.guard(leaders);
     let patience: Patience = 'all';
@@ -67,7 +69,7 @@ export function launchWithLibc(libc: Libc, children: Children) {
       try {
         if (isAdopted && neverStarted(pid, job.file)) throw failed(libc, job.file, constants.errno.ENOEXEC);
         const survivors = job.isSurvivable === true ? kinOf(leftBy(pid)).length : await endAll(pid, patience);
-        return { pid, ...children.reap(pid), started, seconds, survivors };
+        return { pid, ...children.reap(pid), ...floor, started, seconds, survivors };
       } finally {
         leaders.delete(pid);
         watchdog.guard([...leaders, ...leftBy()]);

@@ -33,6 +33,8 @@ export interface Ended {
   readonly seconds: number;
   /** Of it and of those it waited for. */
   readonly usage: Usage;
+  /** KiB below which `usage.maxrss` tells nothing, because the program was started by node itself. */
+  readonly maxrssFloor?: number;
   /** Processes that went on when it had ended, and were ended then unless they might go on. */
   readonly survivors: number;
 }

@@ -14,6 +14,14 @@ test('a small program is said to have used its own memory, not that of node', as
   expect(selfUsage().maxrss).toBeGreaterThan(30 * MIB);
 });
 
+test('a program whose argv[0] is not its path is started by node itself, and its memory is known from there on', async () => {
+  const file = Buffer.from('/bin/sh');
+  const small = await runJob('other', { file, args: ['-c', 'exit 3'] });
+  expect(small.status).toBe(3 << 8);
+  expect(small.maxrssFloor).toBeGreaterThan(30 * MIB);
+  expect((await runJob('/bin/true')).maxrssFloor).toBeUndefined();
+});
+
 test('the largest of all that a job waited for counts as its memory', async () => {
   const { usage } = await runScript(`${process.execPath} -e 'Buffer.alloc(300 << 20, 1)'; true`);
   expect(usage.maxrss).toBeGreaterThan(300 * MIB);

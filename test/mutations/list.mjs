@@ -14,6 +14,8 @@ const BYTES = 'test/core/bytes.test.ts';
 const PARTIALS = 'test/core/partials.test.ts';
 const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
+const LAUNCH = 'test/job/launch.test.ts';
+const ENDING = 'test/job/ending.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -442,5 +444,53 @@ export const MUTATIONS = {
       'test/commands/pegasus-exitcode.test.ts',
       'one that could not be started after a setup that went well',
     ],
+  },
+  'a job inherits what else is open': {
+    file: 'src/job/spawn.ts',
+    from: 'libc.posix_spawn_file_actions_addclosefrom_np(actions, 3);',
+    to: '',
+    test: [LAUNCH, 'a job has the three descriptors'],
+  },
+  'a job has the signals ignored that node ignores': {
+    file: 'src/job/spawn.ts',
+    from: 'Buffer.alloc(ROOM, 0xff)',
+    to: 'Buffer.alloc(ROOM)',
+    test: [LAUNCH, 'a job has every signal at its default'],
+  },
+  'a job keeps the limit of open files that node raised': {
+    file: 'src/job/limits.ts',
+    from: 'if (lent.equals(own) ||',
+    to: 'if (true ||',
+    test: [LAUNCH, 'a job gets the soft limit of open files'],
+  },
+  'the memory of node counts as that of a job': {
+    file: 'src/job/small-parent.ts',
+    from: '!hasSetsid() ||',
+    to: 'hasSetsid() ||',
+    test: ['test/job/usage.test.ts', 'a small program is said'],
+  },
+  'a signal goes to the group alone': {
+    file: 'src/job/kin.ts',
+    from: 'const all = [-leader, ...elsewhere.map(({ pid }) => pid)];',
+    to: 'const all = [-leader, ...elsewhere.map(() => -leader)];',
+    test: [ENDING, 'P8 SIGTERM reaches the group'],
+  },
+  'what jobs leave running is left': {
+    file: 'src/job/koffi-launch.ts',
+    from: "if (patience === 'all') await until",
+    to: 'if (mine !== undefined) return 0;\n    await until',
+    test: [ENDING, 'P9 what a job leaves running is ended'],
+  },
+  'children of node are taken for what jobs left': {
+    file: 'src/job/children.ts',
+    from: 'nodes.add(child);',
+    to: '',
+    test: [ENDING, 'children that node started itself'],
+  },
+  'nobody notices that the wrapper was killed': {
+    file: 'src/job/watchdog.ts',
+    from: 'for leader in $leaders; do kill -s KILL -- "-$leader"; done',
+    to: 'exit 0',
+    test: ['test/job/wrapper.test.ts', 'started by koffi P9 what a wrapper'],
   },
 };
