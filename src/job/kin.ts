@@ -5,6 +5,8 @@ const ROUNDS = 100;
 
 /** Everything live that descends from `roots` or is in a session of theirs, wherever it went. */
 export function kinOf(roots: readonly number[]): ProcessStat[] {
+  // Looking at every process of a machine takes longer than most of what is done here.
+  if (roots.length === 0) return [];
   const all = allProcesses();
   const kin = new Set(roots);
   const sessions = new Set(roots);
