@@ -5,6 +5,7 @@ import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { jobUsage } from './job-usage.ts';
+import { jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
@@ -32,6 +33,9 @@ export const ROWS: readonly Row[] = [
   digestEight,
   digestFour,
   digestSmall,
+  jobTrue,
+  jobPrint,
+  jobMany,
   sftpUp,
   sftpDown,
   sftpUpGcm,
