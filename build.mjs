@@ -16,7 +16,14 @@ const NODE_PATH = join(DIST, 'node-path');
 const SOURCES = ['src', 'protocols', 'build.mjs', 'package.json', 'tsconfig.json'];
 /** Milliseconds after which no run of an earlier build goes on loading its parts. */
 const LATE = 10 * 60 * 1000;
-const COMMANDS = ['bridle', 'pegasus-exitcode', 'pegasus-integrity', 'pegasus-s3', 'pegasus-transfer'];
+const COMMANDS = [
+  'bridle',
+  'pegasus-exitcode',
+  'pegasus-integrity',
+  'pegasus-kickstart',
+  'pegasus-s3',
+  'pegasus-transfer',
+];
 const ENTRY_POINTS = [
   ...COMMANDS.map((command) => `src/commands/${command}-main.ts`),
   'src/index.ts',

@@ -71,7 +71,7 @@ async function runRow(row: Row, runs: number, options: StageOptions): Promise<st
       text
         .replaceAll(stage.directory, '$MEMORY')
         .replaceAll(stage.disk, '$DISK')
-        .replace(/\S*\/bin\/(bridle|pegasus-transfer)\b/, '$1')
+        .replace(/\S*\/bin\/(bridle|pegasus-transfer|pegasus-kickstart)\b/, '$1')
         .replaceAll(process.execPath, 'node');
     const left = missing.map(({ name, needs }) => `${name} (no \`${needs}\` here)`);
     return formatContest(contest, measured, left, short);

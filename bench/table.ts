@@ -86,7 +86,7 @@ export function judge(contest: Contest, measured: readonly Measured[]): string[]
 }
 
 function isOurs({ name }: Contender): boolean {
-  return /^(bridle|pegasus-transfer)/.test(name);
+  return /^(bridle|pegasus-(transfer|kickstart))/.test(name);
 }
 
 function judgeBar(bar: Bar, measured: readonly Measured[]): string {

@@ -98,6 +98,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'google-auth-library': below('src/credentials'),
   'basic-ftp': below('src/ftp'),
   'p-limit': /^(src|protocols)\//,
+  koffi: /^src\/job\/libc\.ts$/,
   ssh2: /^src\/sftp\/ssh2\.ts$/,
 };
 

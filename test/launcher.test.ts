@@ -39,6 +39,14 @@ describe('the launchers', () => {
     }
   });
 
+  test('of the job wrapper hands on what it was started with, and differs in nothing else', () => {
+    const read = (name: string) => readFileSync(join(ROOT, 'bin', name), 'utf8');
+    const wrapper = read('pegasus-kickstart').replace('main=pegasus-kickstart.js', 'main=bridle.js');
+    const [from, to] = [wrapper.indexOf('# A shell drops'), wrapper.indexOf('export UV_THREADPOOL_SIZE')];
+    expect(wrapper.slice(from, to)).toContain('/proc/$$/environ');
+    expect(wrapper.slice(0, from) + wrapper.slice(to)).toBe(read('bridle'));
+  });
+
   test('start the real command with an empty environment from anywhere', () => {
     const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
     expect(run(LAUNCHER, { args: ['--version'] })).toMatchObject({

@@ -5,6 +5,8 @@ import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { gsUp, gsUpFar } from './gs.ts';
+import { jobUsage } from './job-usage.ts';
+import { jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
@@ -34,6 +36,9 @@ export const ROWS: readonly Row[] = [
   digestEight,
   digestFour,
   digestSmall,
+  jobTrue,
+  jobPrint,
+  jobMany,
   sftpUp,
   sftpDown,
   sftpUpGcm,
@@ -51,4 +56,5 @@ export const ROWS: readonly Row[] = [
   gsUp,
   gsUpFar,
   s3Dav,
+  jobUsage,
 ];

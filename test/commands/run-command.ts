@@ -18,7 +18,13 @@ export interface CallOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Buffer;
-  readonly program?: 'bridle' | 'pegasus-exitcode' | 'pegasus-integrity' | 'pegasus-s3' | 'pegasus-transfer';
+  readonly program?:
+    | 'bridle'
+    | 'pegasus-exitcode'
+    | 'pegasus-integrity'
+    | 'pegasus-kickstart'
+    | 'pegasus-s3'
+    | 'pegasus-transfer';
 }
 
 /** Starts a program as built, with nothing of the tests' own environment but the PATH. */

@@ -15,6 +15,9 @@ const PARTIALS = 'test/core/partials.test.ts';
 const CLEAN = 'test/commands/clean.test.ts';
 const RESUME = 'test/core/remote-resume.test.ts';
 const RANGES = 'test/dav/ranges.test.ts';
+const LAUNCH = 'test/job/launch.test.ts';
+const ENDING = 'test/job/ending.test.ts';
+const KICKSTART = 'test/commands/pegasus-kickstart.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -587,5 +590,101 @@ export const MUTATIONS = {
     from: 'endpoint.account ?? endpoint.service',
     to: 'endpoint.service',
     test: ['test/core/partial-key.test.ts', 'P4 a partial at ftp://'],
+  },
+  'a job inherits what else is open': {
+    file: 'src/job/spawn.ts',
+    from: 'libc.posix_spawn_file_actions_addclosefrom_np(actions, 3);',
+    to: '',
+    test: [LAUNCH, 'a job has the three descriptors'],
+  },
+  'a job has the signals ignored that node ignores': {
+    file: 'src/job/spawn.ts',
+    from: 'Buffer.alloc(ROOM, 0xff)',
+    to: 'Buffer.alloc(ROOM)',
+    test: [LAUNCH, 'a job has every signal at its default'],
+  },
+  'a job keeps the limit of open files that node raised': {
+    file: 'src/job/limits.ts',
+    from: 'if (lent.equals(own) ||',
+    to: 'if (true ||',
+    test: [LAUNCH, 'a job gets the soft limit of open files'],
+  },
+  'the memory of node counts as that of a job': {
+    file: 'src/job/small-parent.ts',
+    from: '!hasSetsid() ||',
+    to: 'hasSetsid() ||',
+    test: ['test/job/usage.test.ts', 'a small program is said'],
+  },
+  'a signal goes to the group alone': {
+    file: 'src/job/kin.ts',
+    from: 'const all = [-leader, ...elsewhere.map(({ pid }) => pid)];',
+    to: 'const all = [-leader, ...elsewhere.map(() => -leader)];',
+    test: [ENDING, 'P8 SIGTERM reaches the group'],
+  },
+  'what jobs leave running is left': {
+    file: 'src/job/koffi-launch.ts',
+    from: "if (patience === 'all') await until",
+    to: 'if (mine !== undefined) return 0;\n    await until',
+    test: [ENDING, 'P9 what a job leaves running is ended'],
+  },
+  'children of node are taken for what jobs left': {
+    file: 'src/job/children.ts',
+    from: 'nodes.add(child);',
+    to: '',
+    test: [ENDING, 'children that node started itself'],
+  },
+  'nobody notices that the wrapper was killed': {
+    file: 'src/job/watchdog.ts',
+    from: 'for leader in $leaders; do kill -s KILL -- "-$leader"; done',
+    to: 'exit 0',
+    test: ['test/job/wrapper.test.ts', 'started by koffi P9 what a wrapper'],
+  },
+  'a job that looks like a record is shown as it is': {
+    file: 'src/job/captured.ts',
+    from: 'if (hasMark(cleaned(shown, window))) {',
+    to: 'if (false) {',
+    test: ['test/job/captured.test.ts', 'S13 looks like no record'],
+  },
+  'a mark across two reads is cut in two': {
+    file: 'src/job/captured.ts',
+    from: 'return before >= 0 && from + before < at ? from + before : at;',
+    to: 'return at;',
+    test: ['test/job/captured.test.ts', 'S13 a mark 66 characters'],
+  },
+  'integrity data may hold a status': {
+    file: 'src/job/integrity-data.ts',
+    from: 'name === undefined || OURS.has(name) || !entry',
+    to: 'name === undefined || !entry',
+    test: [KICKSTART, 'S13 cannot be forged by the integrity data'],
+  },
+  'a backslash in double quotes goes': {
+    file: 'src/job/words.ts',
+    from: 'made += quote === undefined ? next : character + next;',
+    to: 'made += next;',
+    test: ['test/job/words.test.ts', '`"a'],
+  },
+  'a file that was patched has its digest as written': {
+    file: 'src/job/tail-hash.ts',
+    from: 'identity.size !== tail.at || !isAsRead(tail.fd, tail)',
+    to: 'identity.size !== tail.at',
+    test: ['test/job/tail-hash.test.ts', 'a file that is changed behind the reader'],
+  },
+  'a directory is an output without an error': {
+    file: 'src/job/outputs.ts',
+    from: 'if (!entry.stat || entry.stat.isFile()) return entry;',
+    to: 'if (true) return entry;',
+    test: [KICKSTART, 'that are absent or directories'],
+  },
+  'a cleanup is left out when a job failed': {
+    file: 'src/commands/pegasus-kickstart/jobs.ts',
+    from: "await side('cleanup', 'CLEANUP');",
+    to: "if (mayGoOn()) await side('cleanup', 'CLEANUP');",
+    test: [KICKSTART, 'runs after prejob and before postjob'],
+  },
+  'a record that does not fit stays cut in its file': {
+    file: 'src/commands/pegasus-kickstart/write-record.ts',
+    from: 'if (fd !== undefined && length !== undefined) cutBack(fd, length);',
+    to: '',
+    test: [KICKSTART, 'L1 whose record does not fit'],
   },
 };

@@ -1,0 +1,22 @@
+import { fileURLToPath } from 'node:url';
+import type { Contender, Row } from '../row.ts';
+
+const PROGRAM = fileURLToPath(new URL('../job-usage.mjs', import.meta.url));
+/** Runs within one: what is compared are medians of these. */
+const RUNS = '7';
+
+export const jobUsage: Row = {
+  name: 'job-usage',
+  title: 'what jobs have used, compared with GNU time: a contender ends well when both say the same',
+  runs: 1,
+  async prepare() {
+    const contenders = ['cpu', 'memory', 'forks'].map(
+      (kind): Contender => ({
+        name: `a job that needs ${kind}`,
+        words: [process.execPath, PROGRAM, kind, RUNS],
+        needs: '/usr/bin/time',
+      }),
+    );
+    return { contenders, bars: [] };
+  },
+};

@@ -1,0 +1,128 @@
+import fs from 'node:fs';
+import { toTransferError } from '../../errors.ts';
+import { type ByteText, toBytes } from '../../job/byte-text.ts';
+import { asItIs, type CommandLine } from '../../job/container.ts';
+import { findExecutable } from '../../job/executable.ts';
+import { type Ended, launch, openLauncher, type Running } from '../../job/launch.ts';
+import { launchCause } from '../../job/launch-error.ts';
+import type { Limits } from '../../job/limits.ts';
+import { look } from '../../job/look.ts';
+import { type JobName, type JobReport, NOT_RUNNABLE } from '../../job/record-job.ts';
+import { errnoNumber, errorText } from '../../job/status-text.ts';
+import { connect, type Target } from '../../job/stdio.ts';
+import { NO_USAGE } from '../../job/usage.ts';
+import type { RawEnvironment } from './environment.ts';
+
+/** What all jobs of a run have in common. */
+export interface JobSetting {
+  readonly environment: RawEnvironment;
+  readonly limits: Limits;
+  readonly stdin: Target;
+  readonly stdout: Target;
+  readonly stderr: Target;
+  /** Told of the job that runs, and when none does. */
+  readonly watch: (job: Running | undefined) => void;
+  readonly say: (line: string) => void;
+}
+
+/** Exit statuses that stand for a job which never began. */
+const NO_STREAMS = 126;
+const NOT_STARTED = 127;
+
+/** A job whose command line is known, before it is run. */
+export interface ReadyJob {
+  readonly name: JobName;
+  /** With the program's path for its name. */
+  readonly command: CommandLine;
+  readonly report: Pick<JobReport, 'name' | 'executable' | 'args'>;
+  /** Why it cannot be run. */
+  readonly errno: number | undefined;
+}
+
+export function readyJob(
+  name: JobName,
+  words: readonly ByteText[],
+  { environment, isMadeExecutable = false }: { environment: RawEnvironment; isMadeExecutable?: boolean },
+): ReadyJob {
+  const [program = '', ...args] = asItIs([words[0] ?? '', ...words.slice(1)]);
+  const { path, errno } = findExecutable(program, environment.get('PATH'), isMadeExecutable);
+  const executable = look({ kind: 'file', path });
+  // A name without a slash would be looked for in `PATH` again.
+  const file = path.includes('/') ? path : `./${path}`;
+  return { name, command: [file, ...args], report: { name, executable, args }, errno };
+}
+
+/** That a job could not be tried. */
+export function notRunnable({ report, errno }: ReadyJob): JobReport {
+  return { ...report, started: new Date(), seconds: 0, usage: NO_USAGE, raw: NOT_RUNNABLE, errno };
+}
+
+/** Runs a job to its end. Whatever goes wrong is in the report. */
+export async function runJob(job: ReadyJob, setting: JobSetting): Promise<JobReport> {
+  if (job.errno !== undefined) return notRunnable(job);
+  const started = new Date();
+  const never = (exit: number): JobReport => {
+    return { ...job.report, started, seconds: 0, usage: NO_USAGE, raw: exit << 8 };
+  };
+  const streams: { readonly fd: number; close(): void }[] = [];
+  try {
+    for (const [side, target] of [
+      ['in', setting.stdin],
+      ['out', setting.stdout],
+      ['out', setting.stderr],
+    ] as const) {
+      streams.push(connect(target, side));
+    }
+  } catch (error) {
+    setting.say(toTransferError(error, `running the ${job.name}`).message);
+    for (const { close } of streams) close();
+    return never(NO_STREAMS);
+  }
+  try {
+    const [stdin, stdout, stderr] = streams.map(({ fd }) => fd) as [number, number, number];
+    const ended = await untilEnded(job, setting, [stdin, stdout, stderr]);
+    return { ...job.report, ...outcomeOf(ended) };
+  } catch (error) {
+    const cause = launchCause(error);
+    tellStream(streams[2]?.fd, `execv: ${errorText(cause?.errno ?? errnoNumber(undefined))}\n`);
+    setting.say(toTransferError(error, `running the ${job.name}`).message);
+    return never(NOT_STARTED);
+  } finally {
+    setting.watch(undefined);
+    for (const { close } of streams) close();
+  }
+}
+
+async function untilEnded(
+  { name, command }: ReadyJob,
+  { environment, limits, watch }: JobSetting,
+  stdio: [number, number, number],
+): Promise<Ended> {
+  const running = await launch({
+    file: toBytes(command[0]),
+    args: command.map(toBytes),
+    environment: environment.entries().map(toBytes),
+    stdio,
+    limits,
+    // What prepares the ground for the main job may leave a service for it.
+    isSurvivable: name === 'setup' || name === 'prejob',
+  });
+  watch(running);
+  return await running.ended;
+}
+
+function outcomeOf({ pid, status, started, seconds, usage, survivors }: Ended) {
+  const notes = [
+    ...(survivors > 0 ? [`survivors: ${survivors}`] : []),
+    ...(openLauncher().mode === 'koffi' ? [] : [`launched_by: ${openLauncher().mode}`]),
+  ];
+  return { pid, raw: status, started, seconds, usage, notes };
+}
+
+function tellStream(fd: number | undefined, line: string): void {
+  try {
+    if (fd !== undefined) fs.writeSync(fd, line);
+  } catch {
+    return;
+  }
+}
