@@ -35,6 +35,16 @@ input as SRC and standard output as DST.`,
     options: 'TRANSFER_OPTIONS',
     load: async () => (await import('./transfer.ts')).transfer,
   },
+  run: {
+    usage: 'bridle run [OPTION]... [--spec FILE] -- COMMAND [ARG]...',
+    summary: 'run a job on verified inputs and stage out what it makes',
+    more: `Inputs are fetched into a private directory and verified before COMMAND starts
+there. What it makes goes out when it ends with 0. The exit status is its own;
+71 when it was not started, 65 when an output is missing or wrong, 74 when one
+did not arrive, 124 when its time was over.`,
+    options: 'RUN_OPTIONS',
+    load: async () => (await import('./run.ts')).run,
+  },
   ls: {
     usage: 'bridle ls [OPTION]... PLACE...',
     summary: 'list what is in a directory',

@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
-import { age, algorithms, flag, text, texts, whole } from './option.ts';
+import { age, algorithms, flag, seconds, text, texts, whole } from './option.ts';
 import { FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
 /** `bridle transfer`. */
@@ -75,6 +75,60 @@ export const REPAIR_OPTIONS = {
   blocks: text({ name: 'blocks', value: 'FILE', help: 'what `checksum --blocks` wrote of SRC' }),
   dryRun: flag({ name: 'dry-run', help: 'only tell where the damage is' }),
   json: flag({ name: 'json', help: 'tell it as JSON' }),
+  ...SERVICE,
+};
+
+/** `bridle run`. */
+export const RUN_OPTIONS = {
+  spec: text({ name: 'spec', value: 'FILE', help: 'the job as JSON' }),
+  input: texts({ name: 'input', letter: 'i', value: 'LFN=URL', help: 'a file that it needs (repeatable)' }),
+  output: texts({ name: 'output', letter: 'o', value: 'LFN=URL', help: 'a file that it makes (repeatable)' }),
+  checksums: RUN.checksums,
+  require: RUN.require,
+  verifyWritten: RUN.verifyWritten,
+  workDirectory: text({
+    name: 'work-directory',
+    letter: 'w',
+    value: 'DIR',
+    help: 'works in a new directory there',
+  }),
+  keep: flag({ name: 'keep', help: 'leaves the work directory where it is' }),
+  stdin: text({
+    name: 'stdin',
+    value: 'FILE',
+    shown: '/dev/null',
+    help: "its standard input (- for bridle's)",
+  }),
+  capture: flag({ name: 'capture', help: 'its output goes into the record alone' }),
+  record: text({ name: 'record', value: 'FILE', help: 'appends a record as pegasus-kickstart does' }),
+  json: flag({ name: 'json', help: 'what became of it, as JSON' }),
+  noStrict: flag({ name: 'no-strict', help: 'outputs may be missing' }),
+  passCredentials: flag({ name: 'pass-credentials', help: 'its environment names credentials, too' }),
+  deadline: seconds({
+    name: 'deadline',
+    min: 0,
+    initial: 0,
+    shown: 'as Slurm says',
+    group: 'common',
+    help: 'time for everything',
+  }),
+  reserve: seconds({
+    name: 'reserve',
+    min: 0,
+    initial: 0,
+    shown: 'a fifth, up to 5m',
+    help: 'time of it to stage out',
+  }),
+  heartbeat: seconds({ name: 'heartbeat', min: 0, initial: 0, help: 'says so often that it runs' }),
+  threads: RUN.threads,
+  attempts: RUN.attempts,
+  quiet: RUN.quiet,
+  perHost: RUN.perHost,
+  bandwidth: RUN.bandwidth,
+  memory: RUN.memory,
+  retryNotFound: RUN.retryNotFound,
+  state: RUN.state,
+  itemTimeout: ITEM_TIMEOUT,
   ...SERVICE,
 };
 

@@ -18,6 +18,7 @@ const RANGES = 'test/dav/ranges.test.ts';
 const LAUNCH = 'test/job/launch.test.ts';
 const ENDING = 'test/job/ending.test.ts';
 const KICKSTART = 'test/commands/pegasus-kickstart.test.ts';
+const RUN = 'test/commands/run.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -686,5 +687,35 @@ export const MUTATIONS = {
     from: 'if (fd !== undefined && length !== undefined) cutBack(fd, length);',
     to: '',
     test: [KICKSTART, 'L1 whose record does not fit'],
+  },
+  'a job starts without its inputs': {
+    file: 'src/commands/run.ts',
+    from: 'if (absent.length > 0) {',
+    to: 'if (absent.length > 1000) {',
+    test: [RUN, 'an input with a wrong digest'],
+  },
+  'a job has the credentials of its wrapper': {
+    file: 'src/commands/run/job-environment.ts',
+    from: 'isPassed || !CREDENTIALS.test(entry)',
+    to: 'isPassed || entry !== undefined',
+    test: [RUN, 'names of credentials'],
+  },
+  'the outputs of a job that was told to end go out': {
+    file: 'src/commands/run.ts',
+    from: 'isCheckpoint || state.status === RUN_STATUS.done',
+    to: 'isCheckpoint || state.status !== undefined',
+    test: [RUN, 'an output that is missing'],
+  },
+  'an output is believed whatever it must be': {
+    file: 'src/commands/run.ts',
+    from: 'if (expected && expected.value !== output.sha256)',
+    to: 'if (expected && output.sha256 === undefined)',
+    test: [RUN, 'an output that is not what it must be'],
+  },
+  'a name leads out of the work directory': {
+    file: 'src/commands/run/spec.ts',
+    from: "part !== '.' && part !== '..'",
+    to: "part !== '.'",
+    test: [RUN, '{"inputs":[{"lfn":"../a"'],
   },
 };

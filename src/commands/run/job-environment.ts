@@ -1,0 +1,22 @@
+import type { ByteText } from '../../job/byte-text.ts';
+import { type RawEnvironment, startEnvironment } from '../pegasus-kickstart/environment.ts';
+
+/** Names, from their beginning, of what shows services who is asking, or tells where that is. */
+const CREDENTIALS =
+  /^(?:PEGASUS_CREDENTIALS|X509_USER_|S3CFG|BOTO_CONFIG|SSH_PRIVATE_KEY|SSH_AUTH_SOCK=|IRODS_|GOOGLE_|CLOUDSDK_|AWS_|BEARER_TOKEN|NETRC=|BRIDLE_)/;
+
+/** The environment of this process, byte for byte, without credentials unless they are to be passed on. */
+export function jobEnvironment(isPassed: boolean): RawEnvironment {
+  const all = startEnvironment(undefined).entries();
+  const entries = all.filter((entry) => isPassed || !CREDENTIALS.test(entry));
+  const find = (name: ByteText) => entries.findIndex((entry) => entry.startsWith(`${name}=`));
+  return {
+    get: (name) => entries[find(name)]?.slice(name.length + 1),
+    set(name, value) {
+      const at = find(name);
+      if (at < 0) entries.push(`${name}=${value}`);
+      else entries[at] = `${name}=${value}`;
+    },
+    entries: () => entries,
+  };
+}
