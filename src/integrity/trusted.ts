@@ -125,7 +125,7 @@ function isUnchanged(path: string, file: SeenFile, now: number): boolean {
     fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY);
     const stat = fs.fstatSync(fd, { bigint: true });
     // A clock that was set back may give a time a second time.
-    if (stat.ctimeNs > BigInt(now) * NS_PER_MS) return false;
+    if (stat.ctimeNs / NS_PER_MS > BigInt(now)) return false;
     return stat.isFile() && isSame(identityOf(stat), file);
   } catch {
     return false;

@@ -65,6 +65,13 @@ describe('what a receipt says of a file', () => {
     });
   });
 
+  test('is used in the very millisecond of the last change, too: clocks tell no more than that', () => {
+    write(receipt());
+    const changed = Math.floor(Number(statSync(file(), { bigint: true }).ctimeNs / 1_000_000n));
+    expect(find({ ...LOCAL, now: () => changed })).toBeDefined();
+    expect(find({ ...LOCAL, now: () => changed - 1 })).toBeUndefined();
+  });
+
   test.each<[string, () => void]>([
     ['was written to', () => writeFileSync(file(), 'atad')],
     [
