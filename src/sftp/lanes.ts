@@ -1,5 +1,6 @@
 import type { Handle } from './files.ts';
 import { type Holding, holdFile } from './holding.ts';
+import type { Reach } from './reach.ts';
 import type { Session } from './session.ts';
 import type { Lease, Sessions } from './sessions.ts';
 
@@ -11,11 +12,6 @@ export interface Lane {
   underWay: number;
 }
 
-/** Milliseconds of round trip from which one session cannot be kept full: an SSH channel has 2 MiB under way (channels.h). */
-const FAR = 8;
-/** Bytes that make another session worth its opening. */
-const WORTH = 8 * 1024 * 1024;
-const MOST = 6;
 /** More than the channel of one session holds, so that it never runs dry. */
 const LANE_BYTES = 4 * 1024 * 1024;
 
@@ -28,20 +24,24 @@ export interface Lanes extends Holding {
 }
 
 /**
- * The lanes of one file. The first is there; where the host is far and much is to move, others come as they open.
+ * The lanes of one file. The first is there, the others come as the sessions of `reach` do.
  * `open` gives the same file on another session, or undefined when it is not the same there.
  */
 export function createLanes(
   sessions: Sessions,
   first: { readonly lease: Lease; readonly handle: Handle },
-  more: { readonly bytes: number; open(session: Session): Promise<Handle | undefined> },
+  more: {
+    readonly reach: Reach;
+    readonly bytes: number;
+    open(session: Session): Promise<Handle | undefined>;
+  },
 ): Lanes {
   const holdings: Holding[] = [holdFile(first.lease, first.handle)];
   const all: Lane[] = [{ session: first.lease.session, handle: first.handle, underWay: 0 }];
   let isClosed = false;
 
-  async function widen(): Promise<void> {
-    const lease = await sessions.another(all.map(({ session }) => session));
+  async function widen(coming: Promise<Lease | undefined>): Promise<void> {
+    const lease = await coming;
     if (!lease) return;
     const { session } = lease;
     const handle = isClosed ? undefined : await more.open(session).catch(() => undefined);
@@ -58,10 +58,8 @@ export function createLanes(
     all.push({ session, handle, underWay: 0 });
   }
 
-  if (first.lease.session.roundTrip() >= FAR) {
-    // All at once: far away, one login after the other takes as long as many a file.
-    for (let lanes = 2; lanes <= MOST && more.bytes >= WORTH * lanes; lanes += 1) void widen();
-  }
+  more.reach.begin(first.lease.session, more.bytes);
+  for (const coming of more.reach.take()) void widen(coming);
   return {
     all,
     pick: () => all.reduce((best, one) => (one.underWay < best.underWay ? one : best)),

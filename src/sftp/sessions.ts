@@ -4,8 +4,6 @@ import type { Session } from './session.ts';
 
 /** Sessions with one host. Each is one `ssh` and one core for encryption on either side. */
 const MOST = 4;
-/** The same for the sake of one file on a far host. sshd lets ten log in at a time (sshd_config(5), MaxStartups). */
-const MOST_FAR = 6;
 /** Jobs that share a session before another is opened. */
 const SHARE = 2;
 /** Bytes under way for all transfers of an endpoint together. */
@@ -27,8 +25,11 @@ export interface Sessions {
   acquire(signal: AbortSignal, doing: string): Promise<Lease>;
   /** A session that is there and works; undefined when there is none. */
   present(): Lease | undefined;
-  /** A session that is none of `used`, for a file that is worth several; undefined where others need them more. */
-  another(used: readonly Session[]): Promise<Lease | undefined>;
+  /**
+   * A session that is none of `used`, for a file that is worth several; undefined where others need them more, and
+   * where there are `most` (below ten: sshd refuses at random where more log in, sshd_config(5), MaxStartups).
+   */
+  another(used: readonly Session[], most: number): Promise<Lease | undefined>;
   /** Bytes that one transfer may have under way just now. */
   window(): number;
   close(): Promise<void>;
@@ -156,11 +157,11 @@ export function createSessions(connect: () => Promise<Session>): Sessions {
       const best = leastBusy(live());
       return best && lend(best);
     },
-    async another(used) {
+    async another(used, most) {
       const others = live().filter(({ session }) => !used.includes(session));
       const idle = leastBusy(others.filter(({ load }) => load === 0));
       if (idle) return lendFurther(idle);
-      if (!canGrow(MOST_FAR)) return undefined;
+      if (!canGrow(most)) return undefined;
       const slot = await grow();
       return slot && lendFurther(slot);
     },

@@ -15,6 +15,7 @@ import {
 } from './files.ts';
 import { createLanes, type Lane, type Lanes } from './lanes.ts';
 import { bookKey, newPartialPath, type PartialBook } from './partials.ts';
+import { createReach, type Reach } from './reach.ts';
 import type { Session } from './session.ts';
 import type { Lease, Sessions } from './sessions.ts';
 import { dropPartial, stage } from './staged.ts';
@@ -52,10 +53,11 @@ export async function writeStaged(
   const start = call.resume?.ranges[0]?.end ?? 0;
   const progress: Progress = { at: start, acknowledged: start };
   let opened: OpenPartial | undefined;
+  const reach = createReach(sessions);
   let lanes: Lanes | undefined;
   try {
     refuseAborted(call.signal, doing);
-    opened = await openPartial(tools, path, call, doing);
+    opened = await openPartial(tools, path, call, doing, reach);
     const { lease, handle, partial, oldMode } = opened;
     if (call.resume) await setHandle(lease.session, handle, { size: start }, doing);
     call.onPartial?.(partial);
@@ -63,6 +65,7 @@ export async function writeStaged(
       sessions,
       { lease, handle },
       {
+        reach,
         bytes: (call.size ?? 0) - start,
         open: (session) => openFile(session, { path: partial, flags: OPEN.write }, doing),
       },
@@ -72,6 +75,7 @@ export async function writeStaged(
     const { session } = lease;
     return stage(tools, { path, partial, size, handle, oldMode, session, holding: lanes }, call);
   } catch (error) {
+    reach.drop();
     if (opened) {
       if (lanes) lanes.close();
       else letGo(opened.lease.session, opened.handle);
@@ -116,17 +120,20 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/')) || '/';
 }
 
-/** What stands at `path` is looked at while the partial is opened; missing directories are made. */
+/** What stands at `path` is looked at while the partial is opened; missing directories are made. `reach` is for who sends bytes. */
 export async function openPartial(
   tools: SinkTools,
   path: string,
   call: Pick<WriteCall, 'key' | 'mode' | 'size' | 'resume' | 'signal'>,
   doing: string,
+  reach?: Reach,
 ): Promise<OpenPartial> {
   const lease = await tools.sessions.acquire(call.signal, doing);
   const { session } = lease;
   const partial = call.resume?.handle ?? newPartialPath(path, call.key);
   try {
+    const bytes = (call.size ?? 0) - (call.resume?.ranges[0]?.end ?? 0);
+    reach?.begin(session, bytes);
     if (call.resume) await requirePlain(session, partial, doing);
     else await requireSpace(session, path, call.size, doing);
     const flags = OPEN.write | (call.resume ? 0 : OPEN.create | OPEN.exclusive);

@@ -5,6 +5,7 @@ import { abortable, refuseAborted } from './abortable.ts';
 import { type Attributes, statOf, versionOf } from './attributes.ts';
 import { type Handle, letGo, openFile, statFile, statHandle } from './files.ts';
 import { createLanes, type Lane, type Lanes } from './lanes.ts';
+import { createReach, type Reach } from './reach.ts';
 import type { Lease, Sessions } from './sessions.ts';
 import { OPEN } from './wire.ts';
 
@@ -21,9 +22,12 @@ export async function openSource(sessions: Sessions, path: string, call: ReadCal
   refuseAborted(signal, doing);
   const lease = await sessions.acquire(signal, doing);
   const { session } = lease;
+  const reach = createReach(sessions);
   let handle: Handle | undefined;
   try {
-    requireFile(await abortable(statFile(session, path, doing), signal, doing), doing);
+    const there = await abortable(statFile(session, path, doing), signal, doing);
+    requireFile(there, doing);
+    reach.begin(session, bytesOf(call, there.size));
     handle = await openOrLetGo(lease, path, signal, doing);
     const attributes = await abortable(statHandle(session, handle, doing), signal, doing);
     requireFile(attributes, doing);
@@ -31,9 +35,10 @@ export async function openSource(sessions: Sessions, path: string, call: ReadCal
     const size = await knownSize(lease, handle, attributes, doing);
     const start = call.range?.start ?? 0;
     if (size !== undefined && start > size) throw changed(doing);
-    const file: OpenFile = { sessions, lease, handle, path, attributes, doing };
+    const file: OpenFile = { sessions, reach, lease, handle, path, attributes, doing };
     return sourceOf(file, size, call);
   } catch (error) {
+    reach.drop();
     if (handle) letGo(session, handle);
     lease.release();
     throw toTransferError(error, doing);
@@ -42,11 +47,16 @@ export async function openSource(sessions: Sessions, path: string, call: ReadCal
 
 interface OpenFile {
   readonly sessions: Sessions;
+  readonly reach: Reach;
   readonly lease: Lease;
   readonly handle: Handle;
   readonly path: string;
   readonly attributes: Attributes;
   readonly doing: string;
+}
+
+function bytesOf({ range }: ReadCall, size = 0): number {
+  return Math.min(range?.end ?? size, size) - (range?.start ?? 0);
 }
 
 /** A handle that comes after the call was canceled is closed. */
@@ -91,7 +101,7 @@ async function knownSize(
 }
 
 function sourceOf(file: OpenFile, size: number | undefined, call: ReadCall): Source {
-  const { sessions, lease, handle, doing, attributes } = file;
+  const { sessions, reach, lease, handle, doing, attributes } = file;
   const { signal } = call;
   const start = call.range?.start ?? 0;
   const end = Math.min(call.range?.end ?? Number.POSITIVE_INFINITY, size ?? Number.POSITIVE_INFINITY);
@@ -105,7 +115,7 @@ function sourceOf(file: OpenFile, size: number | undefined, call: ReadCall): Sou
     const lanes = createLanes(
       sessions,
       { lease, handle },
-      { bytes: end - start, open: (session) => openSame(file, session) },
+      { reach, bytes: end - start, open: (session) => openSame(file, session) },
     );
     try {
       if (size === undefined) yield* toTheEnd(lanes.pick(), start, end, { signal, doing });
@@ -136,6 +146,7 @@ function sourceOf(file: OpenFile, size: number | undefined, call: ReadCall): Sou
     async discard() {
       if (state !== 'fresh') return;
       state = 'over';
+      reach.drop();
       letGo(lease.session, handle);
       lease.release();
     },

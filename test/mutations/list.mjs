@@ -23,6 +23,12 @@ const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
+  'a session for a far file that nobody took stays lent': {
+    file: 'src/sftp/reach.ts',
+    from: 'void one.then((lease) => lease?.release())',
+    to: 'void one',
+    test: ['test/sftp/reach.test.ts', 'sessions that nobody took'],
+  },
   'a digest that differs counts as equal': {
     file: 'src/integrity/verification.ts',
     from: 'if (found.equal) return',
