@@ -1,5 +1,19 @@
 import { TransferError } from './errors.ts';
 
+/** What tells versions of a local file apart, of `stat` in bigints or as it was written down. */
+export interface FileMarks {
+  readonly dev: bigint | string;
+  readonly ino: bigint | string;
+  readonly size: bigint | number;
+  readonly mtimeNs: bigint | string;
+  readonly ctimeNs: bigint | string;
+}
+
+/** What identifies one version of a local file: any change to the content changes mtime, ctime, size or inode. */
+export function fileVersion({ dev, ino, size, mtimeNs, ctimeNs }: FileMarks): string {
+  return `${dev}-${ino}-${size}-${mtimeNs}-${ctimeNs}`;
+}
+
 /** What node's `stat` says of the kind of a file. */
 export interface FileKind {
   isFile(): boolean;

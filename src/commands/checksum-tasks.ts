@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { normalize, relative } from 'node:path';
 import type { ChecksumTask } from '../checksum.ts';
 import { TransferError } from '../errors.ts';
+import { BATCH } from '../integrity/digest-pool.ts';
 import { listFiles } from '../local/tree.ts';
 import { formatLocation } from '../location.ts';
 import { isLocal } from '../plan.ts';
@@ -20,9 +21,6 @@ export interface TaskTools extends ExpandTools {
   /** Takes the problem of an argument or an entry that cannot be digested; the rest goes on. */
   readonly refuse: (error: unknown) => void;
 }
-
-/** Tasks handed on at a time. */
-const BATCH = 256;
 
 /**
  * The files that arguments stand for, directories with everything below, under the names they go by in the sums. Many at

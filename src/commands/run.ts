@@ -5,6 +5,7 @@ import { fromText } from '../job/byte-text.ts';
 import { endSurvivors } from '../job/launch.ts';
 import { lookAtFile } from '../job/look.ts';
 import { isBad, type Output } from '../job/record-file.ts';
+import { signalStatus } from '../job/signals.ts';
 import { exitStatusOf } from '../job/status-text.ts';
 import { safeText } from '../report/format.ts';
 import { badInput } from './failures.ts';
@@ -20,7 +21,7 @@ import type { JobFile } from './run/spec.ts';
 import { hasArrived, type Staged, type Stager, stageIn, stageOut } from './run/staging.ts';
 import { RUN_STATUS } from './run/status.ts';
 import { timeLeft } from './run/time-left.ts';
-import { openSignalDesk, type SignalDesk, signalStatus } from './run/told.ts';
+import { openSignalDesk, type SignalDesk } from './run/told.ts';
 import { makeWorkDirectory, removeWorkDirectory } from './run/work-directory.ts';
 import { openSession } from './session.ts';
 import type { RunValues } from './settings.ts';
@@ -137,8 +138,6 @@ async function runIt(
     desk,
     left,
     heartbeat: values.heartbeat,
-    stdin: values.stdin,
-    isOutTaken: values.json,
   });
   state.jobs.push(report);
   state.status = exitStatusOf(report.raw);
@@ -166,7 +165,7 @@ async function stageOutputs(order: RunOrder, course: Course, stager: Stager, isT
     const problem = problemOf(file, output);
     if (problem === undefined) {
       if (file.places.length > 0 && (file.isCheckpoint || isWell)) good.push(withDigest(file, output));
-    } else if (!file.isCheckpoint && isWell && (order.values.noStrict ? !isBad(output) : true)) {
+    } else if (!file.isCheckpoint && isWell && !(order.values.noStrict && isBad(output))) {
       fail(course, RUN_STATUS.badOutput, `output \`${safeText(file.lfn)}\`: ${problem}`);
     }
   }

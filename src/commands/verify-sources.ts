@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { TransferError } from '../errors.ts';
+import { batchesOf } from '../integrity/digest-pool.ts';
 import { isProblem, type ManifestEntry, type ManifestProblem } from '../integrity/manifests/manifest.ts';
 import { mergeItems } from '../integrity/manifests/merge.ts';
 import { isBelowRoot } from '../integrity/manifests/names.ts';
@@ -11,9 +12,6 @@ import type { Place } from '../request.ts';
 import type { VerifyTask } from '../verify.ts';
 import { below, parseArgument } from './arguments.ts';
 import type { Finding } from './verify-demands.ts';
-
-/** Tasks handed on at a time. */
-const BATCH = 256;
 
 /** Where tasks come from. */
 export interface TaskSource {
@@ -159,18 +157,15 @@ async function* inTurn(
   sources: readonly TaskSource[],
   met: { readonly repeated: NameSet; readonly several: Map<string, VerifyTask> } | undefined,
 ): AsyncGenerator<readonly VerifyTask[]> {
-  let batch: VerifyTask[] = [];
-  for (const source of sources) {
-    for (const task of source.tasks(nobody)) {
-      const one = met ? once(task, met) : task;
-      if (!one) continue;
-      batch.push(one);
-      if (batch.length < BATCH) continue;
-      yield batch;
-      batch = [];
+  function* tasks(): Generator<VerifyTask> {
+    for (const source of sources) {
+      for (const task of source.tasks(nobody)) {
+        const one = met ? once(task, met) : task;
+        if (one) yield one;
+      }
     }
   }
-  if (batch.length > 0) yield batch;
+  yield* batchesOf(tasks());
 }
 
 /** What stands in several places where the first of them is. */

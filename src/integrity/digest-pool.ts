@@ -14,7 +14,7 @@ export interface DigestedFile {
 }
 
 /** Paths to a batch: enough that messages cost little, few enough that results come as they are made. */
-const BATCH = 256;
+export const BATCH = 256;
 /** Batches under way: one that is worked on, one that is there when it is done. */
 const AHEAD = 2;
 /**
@@ -72,6 +72,18 @@ export async function* digestBatches(
     if (options.signal?.aborted && first)
       throw new TransferError('canceled', `read \`${first.path}\`: canceled`);
   }
+}
+
+/** Neighbours together, {@link BATCH} at a time, without a promise for each. */
+export function* batchesOf<T>(items: Iterable<T>): Generator<readonly T[]> {
+  let batch: T[] = [];
+  for (const item of items) {
+    batch.push(item);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
 
 /** Neighbours together, as many as {@link digestBatches} is best given at a time. */

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { TransferError, toTransferError } from '../errors.ts';
 import { inspect } from './inspect.ts';
+import { errnoName } from './status-text.ts';
 
 /** What {@link TransferError.cause} is when a program could not be started. */
 export interface LaunchCause extends Error {
@@ -18,7 +19,7 @@ const { ENOENT, ENOEXEC, E2BIG, EACCES } = constants.errno;
  * cause is a {@link LaunchCause}.
  */
 export function launchError(file: Buffer, errno: number, text: string): TransferError {
-  const code = nameOf(errno);
+  const code = errnoName(errno) ?? `E${errno}`;
   const cause: LaunchCause = Object.assign(new Error(text), { code, errno });
   const doing = `starting \`${file}\``;
   if (errno === E2BIG) {
@@ -42,8 +43,4 @@ export function launchError(file: Buffer, errno: number, text: string): Transfer
 export function launchCause(error: unknown): LaunchCause | undefined {
   const cause = error instanceof TransferError ? error.cause : undefined;
   return cause instanceof Error && 'errno' in cause && 'code' in cause ? (cause as LaunchCause) : undefined;
-}
-
-function nameOf(errno: number): string {
-  return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? `E${errno}`;
 }

@@ -10,6 +10,11 @@ export function localMilliseconds(date: Date): string {
   return `${clock(date)}.${String(date.getMilliseconds()).padStart(3, '0')}${offset(date)}`;
 }
 
+/** To the microsecond, of which a `Date` knows three digits, and without the offset: `2026-11-22T15:32:07.437000`. */
+export function localMicroseconds(date: Date): string {
+  return `${clock(date)}.${String(date.getMilliseconds()).padStart(3, '0')}000`;
+}
+
 function clock(date: Date): string {
   const day = [String(date.getFullYear()).padStart(4, '0'), two(date.getMonth() + 1), two(date.getDate())];
   return `${day.join('-')}T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;

@@ -66,8 +66,12 @@ const ERRORS: Readonly<Record<string, string>> = {
 };
 
 export function errorText(errno: number): string {
-  const name = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? '';
-  return ERRORS[name] ?? `Error ${errno}`;
+  return ERRORS[errnoName(errno) ?? ''] ?? `Error ${errno}`;
+}
+
+/** As `ENOENT`; undefined for a number that is none of this system. */
+export function errnoName(errno: number): string | undefined {
+  return Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
 }
 
 /** The number of an error as node names it; that of EIO when it has no such name. */

@@ -39,11 +39,6 @@ function readKind(directory: string): DiskKind | undefined {
   }
 }
 
-/** What identifies one version of a local file: any change to the content changes mtime, ctime, size or inode. */
-export function fileVersion(stat: fs.BigIntStats): string {
-  return `${stat.dev}-${stat.ino}-${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}`;
-}
-
 /** Bytes that an unprivileged writer may still use below `path`'s directory; undefined where nobody says. */
 export function freeBytes(directory: string): number | undefined {
   for (let at = directory; ; at = dirname(at)) {

@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, PartialWrite, Staged, WriteCall } from '../protocol.ts';
+import { fileVersion } from '../regular-file.ts';
 import { giveBack, MEDIUM_BYTES } from '../slabs.ts';
 import { syncDirectory } from './directory-sync.ts';
-import { fileVersion, freeBytes, syncFile, writeAt } from './disk.ts';
+import { freeBytes, syncFile, writeAt } from './disk.ts';
 import {
   claimPartial,
   dropJournal,

@@ -3,9 +3,9 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Range, ReadCall, Source, Stat } from '../protocol.ts';
-import { changedWhileRead, requireFile } from '../regular-file.ts';
+import { changedWhileRead, fileVersion, requireFile } from '../regular-file.ts';
 import { SLAB_BYTES, SMALL_BYTES, takeSlabFor } from '../slabs.ts';
-import { type DiskCalls, type DiskKind, diskCalls, diskKind, fileVersion, readAt } from './disk.ts';
+import { type DiskCalls, type DiskKind, diskCalls, diskKind, readAt } from './disk.ts';
 
 /** What lstat or stat said, in the contract's terms. */
 export function statOf(stat: BigIntStats): Stat {

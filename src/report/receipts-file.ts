@@ -7,6 +7,7 @@ import type { Receipt } from '../integrity/receipts.ts';
 import { SETTLED_MS } from '../integrity/trusted.ts';
 import { formatLocation, LOCAL_SCHEMES, type Location } from '../location.ts';
 import type { Outcome } from '../outcome.ts';
+import { fileVersion } from '../regular-file.ts';
 import type { Clock, Consumer, Write } from './consumer.ts';
 import { isoTime } from './outcome-json.ts';
 import { appendReceipts, openReceipts, requireReceipts } from './receipts-append.ts';
@@ -105,9 +106,9 @@ function seenAgain({ receipt, outcome: { destination, versions } }: Waiting): Re
   return still && isSame(still, file) ? { ...receipt, file: { ...file, seen } } : receipt;
 }
 
-/** As the local disk tells versions. */
-function versionOf({ device, inode, size, modified, statusChanged }: FileIdentity): string {
-  return `${device}-${inode}-${size}-${modified}-${statusChanged}`;
+function versionOf(file: FileIdentity): string {
+  const { device, inode, size, modified, statusChanged } = file;
+  return fileVersion({ dev: device, ino: inode, size, mtimeNs: modified, ctimeNs: statusChanged });
 }
 
 function notWritten(failure: TransferError, lost: number): TransferError {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
-import { startDigest } from '../integrity/digests.ts';
 import { isAmazon } from './address.ts';
 import { BY_CRC64NVME, bareTag, crc64nvmeField } from './checksums.ts';
 import type { S3Client } from './client.ts';
@@ -55,12 +54,14 @@ export interface HeldPart {
   readonly md5: Buffer;
   /** In hexadecimal. */
   readonly sha256: string;
+  /** In hexadecimal, where the upload is summed. */
+  readonly crc64nvme?: string;
 }
 
 /** Stores a part that is in memory; resolves with its entity tag. May be repeated. The service refuses a body that is not the one sent. */
 export async function putPart(upload: Upload, part: HeldPart, signal: AbortSignal): Promise<string> {
-  const { md5, ...rest } = part;
-  const sums = upload.isSummed ? crc64nvmeField(await crc64nvme(part.body)) : {};
+  const { md5, crc64nvme, ...rest } = part;
+  const sums = crc64nvme === undefined ? {} : crc64nvmeField(crc64nvme);
   const headers = { 'content-md5': md5.toString('base64'), ...sums };
   return sendPart(upload, { ...rest, headers, signal });
 }
@@ -103,12 +104,6 @@ async function sendPart(
   const tag = bareTag(response.headers.etag);
   if (tag === '') throw new TransferError('unexpected', `${doing}: the service gave no entity tag`);
   return tag;
-}
-
-async function crc64nvme(body: Uint8Array): Promise<string> {
-  const running = await startDigest('crc64nvme');
-  running.update(body);
-  return running.end();
 }
 
 /** Makes the object of its parts, where their CRC64NVME together is `crc64nvme`, if that is given. Resolves with its entity tag, which may be empty; undefined when there is no such upload any more. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
+import { startDigest } from '../integrity/digests.ts';
 import type { PartialWrite, Staged, Stored } from '../protocol.ts';
 import { comparesWholes } from './address.ts';
 import { withBucket } from './bucket.ts';
@@ -131,7 +132,7 @@ async function sendParts(writing: Writing, begun: Begun, first: Uint8Array | und
       }
       const buffer = ready ?? bufferOf(idle, size);
       // Chunk by chunk, while the processor's cache has it: a whole part at once holds up those that are being sent.
-      const digests = partDigests();
+      const digests = await partDigests(begun.upload);
       const filled = ready
         ? ready.length
         : await supply.take(buffer.subarray(0, left), (piece) => digests.update(piece));
@@ -163,15 +164,21 @@ async function sendParts(writing: Writing, begun: Begun, first: Uint8Array | und
 }
 
 /** What a part is sent with, taken while it comes in. */
-function partDigests() {
+async function partDigests({ isSummed }: Upload) {
   const md5 = createHash('md5');
   const sha256 = createHash('sha256');
+  const crc64nvme = isSummed ? await startDigest('crc64nvme') : undefined;
   return {
     update(piece: Uint8Array): void {
       md5.update(piece);
       sha256.update(piece);
+      crc64nvme?.update(piece);
     },
-    end: () => ({ md5: md5.digest(), sha256: sha256.digest('hex') }),
+    end: () => ({
+      md5: md5.digest(),
+      sha256: sha256.digest('hex'),
+      ...(crc64nvme ? { crc64nvme: crc64nvme.end() } : {}),
+    }),
   };
 }
 

@@ -199,6 +199,15 @@ describe('pegasus-exitcode', () => {
     );
   });
 
+  test('S4 a name with the end of a line adds no line of its own to a catalog, and is told', async () => {
+    const files = outputEntry('x', DIGEST).replace('x:', '"a\\nb":').replace('lfn: "x"', 'lfn: "a\\nb"');
+    const cwd = job(yamlRecord({ files }));
+    const { status, stdout } = await exitcode(['-M', 'rc.txt', 'job.out'], { cwd });
+    expect(status).toBe(1);
+    expect(stdout).toContain('no way to write the end of a line');
+    expect(readdirSync(cwd)).not.toContain('rc.txt');
+  });
+
   test('a file of another name is refused and left alone', async () => {
     const cwd = scratch();
     writeFileSync(join(cwd, 'job.log'), yamlRecord({}));

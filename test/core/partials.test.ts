@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { copyStaged } from '../../src/local/copy.ts';
 import { syncDirectory } from '../../src/local/directory-sync.ts';
-import { diskCalls, fileVersion } from '../../src/local/disk.ts';
+import { diskCalls } from '../../src/local/disk.ts';
 import { linkAtomically } from '../../src/local/link.ts';
 import {
   claimPartial,
@@ -20,6 +20,7 @@ import {
 } from '../../src/local/partials.ts';
 import { publish, writeStaged } from '../../src/local/sink.ts';
 import { writerId, writerLives } from '../../src/local/writer.ts';
+import { fileVersion } from '../../src/regular-file.ts';
 import { afterwards, leftBehind, scratch } from '../faults/scene.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';

@@ -70,6 +70,12 @@ ${yamlRecord({})}`;
     ]);
   });
 
+  test('name an output by its name in the workflow, whatever key it has: one that is named like a stream', async () => {
+    const files = outputEntry('stdout', DIGEST).replace('stdout:', './stdout:');
+    const { invocations } = await readJobOutput(yamlRecord({ files }));
+    expect(invocations[0]?.outputs.map(({ lfn }) => lfn)).toEqual(['stdout']);
+  });
+
   test('may name a file twice: the last entry counts', async () => {
     const files =
       outputEntry('a', '0'.repeat(64)) + outputEntry('"a"', DIGEST).replace('lfn: ""a""', 'lfn: "a"');

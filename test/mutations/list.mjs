@@ -242,9 +242,9 @@ export const MUTATIONS = {
     test: [LOCAL, 'S6 setuid and setgid bits never come along'],
   },
   'the device is no part of a version': {
-    file: 'src/local/disk.ts',
-    from: '${stat.dev}-${stat.ino}',
-    to: '${stat.ino}',
+    file: 'src/regular-file.ts',
+    from: '${dev}-${ino}',
+    to: '${ino}',
     test: [PARTIALS, 'L7 differs between file systems'],
   },
   'a FIFO is opened': {

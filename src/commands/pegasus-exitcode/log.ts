@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { toTransferError } from '../../errors.ts';
+import { localMicroseconds } from '../../job/local-time.ts';
 import type { Verdict } from './judge.ts';
 import type { ExitcodeOrder } from './order.ts';
 
@@ -12,7 +13,7 @@ export function logLine(
 ): string {
   return json({
     name: outFile,
-    timestamp: localTime(now),
+    timestamp: localMicroseconds(now),
     exitcode: said.length === 0 ? 0 : 1,
     app_exitcode: status ?? null,
     retry: files.count ?? null,
@@ -37,10 +38,4 @@ function json(fields: Readonly<Record<string, string | number | null>>): string 
     ([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`,
   );
   return `{${pairs.join(', ')}}`;
-}
-
-/** Of the machine's zone, without telling which, to the microsecond. */
-function localTime(now: Date): string {
-  const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000);
-  return `${local.toISOString().slice(0, -1)}000`;
 }

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { toTransferError } from '../../errors.ts';
+import { quotedWord, word } from '../../integrity/manifests/catalog-text.ts';
 import type { OutputFile } from '../../job/reading/invocation.ts';
 import { openPartialFile } from '../../report/partial-file.ts';
 
@@ -27,10 +28,11 @@ export function writeMetadata(path: string, outputs: readonly OutputFile[]): voi
 /** Appends the outputs to a replica catalog in its file form. Where they are is not known yet: `@@PFN@@` stands for it. */
 export function appendToCatalog(path: string, outputs: readonly OutputFile[]): void {
   const lines = outputs.map((output) => {
+    const { lfn } = output;
     const attributes = Object.entries(attributesOf(output)).map(
-      ([key, value]) => ` ${key}=${inQuotes(value)}`,
+      ([key, value]) => ` ${key}=${quotedWord(value, lfn)}`,
     );
-    return `${/[\s"\\=#]/.test(output.lfn) ? inQuotes(output.lfn) : output.lfn} @@PFN@@${attributes.join('')}\n`;
+    return `${word(lfn, lfn)} @@PFN@@${attributes.join('')}\n`;
   });
   if (lines.length === 0) return;
   try {
@@ -49,8 +51,4 @@ function attributesOf({ attributes }: OutputFile): Readonly<Record<string, strin
     known[name] = value;
   }
   return known;
-}
-
-function inQuotes(text: string): string {
-  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }

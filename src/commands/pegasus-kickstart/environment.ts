@@ -21,6 +21,11 @@ export function startEnvironment(handedOn: string | undefined): RawEnvironment {
   const entries = handedOn
     ? Buffer.from(handedOn, 'base64').toString('latin1').split('\0').slice(0, -1)
     : readOwn();
+  return environmentOf(entries);
+}
+
+/** An environment of these entries, which are changed with it. */
+export function environmentOf(entries: ByteText[]): RawEnvironment {
   const find = (name: ByteText) => entries.findIndex((entry) => entry.startsWith(`${name}=`));
   return {
     get(name) {

@@ -1,13 +1,12 @@
-import { constants } from 'node:os';
 import { TransferError } from '../../errors.ts';
 import type { ByteText } from '../../job/byte-text.ts';
 import type { Running } from '../../job/launch.ts';
 import type { JobName, JobReport } from '../../job/record-job.ts';
+import { PASSED_ON, signalStatus } from '../../job/signals.ts';
 import { exitStatusOf } from '../../job/status-text.ts';
-import type { Target } from '../../job/stdio.ts';
 import { expandArgument, splitCommand } from '../../job/words.ts';
 import { openDeadline } from './deadline.ts';
-import { type JobSetting, notRunnable, readyJob, runJob } from './run-job.ts';
+import { type JobSetting, notRunnable, readyJob, runJob, streamsOf } from './run-job.ts';
 import { type Run, STATUS } from './status.ts';
 
 export interface JobsOptions {
@@ -15,12 +14,6 @@ export interface JobsOptions {
   /** Called when the first job has been started: time to do what takes a moment. */
   readonly onStarted: () => void;
 }
-
-/** Passed on to the job that runs. */
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
-
-/** What a job is told of a signal that came between two of them. */
-const SIGNALED = 128;
 
 /**
  * Runs setup, prejob, main job, postjob and cleanup, as far as there are such, and sets the status of the run. Setup and
@@ -50,9 +43,7 @@ export async function runJobs(state: Run, options: JobsOptions): Promise<void> {
   const setting: JobSetting = {
     environment,
     limits: state.limits,
-    stdin: order.stdin,
-    stdout: targetOf(order.stdout, state.files.stdout),
-    stderr: targetOf(order.stderr, state.files.stderr),
+    ...streamsOf(state),
     say,
     watch(job) {
       current = job;
@@ -64,7 +55,7 @@ export async function runJobs(state: Run, options: JobsOptions): Promise<void> {
     if (current) current.signal(signal);
     else pending = signal;
   };
-  for (const signal of SIGNALS) process.on(signal, pass);
+  for (const signal of PASSED_ON) process.on(signal, pass);
 
   const side = async (name: JobName, word: string): Promise<JobReport | undefined> => {
     const line = environment.get(`KICKSTART_${word}`) ?? environment.get(`GRIDSTART_${word}`);
@@ -91,8 +82,7 @@ export async function runJobs(state: Run, options: JobsOptions): Promise<void> {
   }
   if (mayGoOn()) count(await side('postjob', 'POSTJOB'));
   deadline.stop();
-  if (pending !== undefined && state.status === STATUS.done)
-    state.status = SIGNALED + constants.signals[pending];
+  if (pending !== undefined && state.status === STATUS.done) state.status = signalStatus(pending);
   if (deadline.isOver()) state.status = STATUS.timeOut;
   await side('cleanup', 'CLEANUP');
 }
@@ -107,12 +97,6 @@ function attempt(state: Run, make: () => ByteText[]): ByteText[] | undefined {
     state.status = STATUS.failed;
     return undefined;
   }
-}
-
-function targetOf(asked: Target | undefined, file: Run['files']['stdout']): Target {
-  if (asked) return asked;
-  if (!file) throw new TransferError('unexpected', 'connecting the jobs: a stream has no place to go');
-  return { kind: 'temporary', path: file.path, fd: file.fd };
 }
 
 async function watchOutputs(state: Run): Promise<void> {

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { toTransferError } from '../../errors.ts';
+import { TransferError, toTransferError } from '../../errors.ts';
 import { type ByteText, toBytes } from '../../job/byte-text.ts';
 import { asItIs, type CommandLine } from '../../job/container.ts';
 import { findExecutable } from '../../job/executable.ts';
@@ -12,6 +12,7 @@ import { errnoNumber, errorText } from '../../job/status-text.ts';
 import { connect, type Target } from '../../job/stdio.ts';
 import { NO_USAGE } from '../../job/usage.ts';
 import type { RawEnvironment } from './environment.ts';
+import type { Run } from './status.ts';
 
 /** What all jobs of a run have in common. */
 export interface JobSetting {
@@ -23,6 +24,20 @@ export interface JobSetting {
   /** Told of the job that runs, and when none does. */
   readonly watch: (job: Running | undefined) => void;
   readonly say: (line: string) => void;
+}
+
+/** Where the streams of the jobs lead: as was asked for, else to the files of the run. */
+export function streamsOf({ order, files }: Run): Pick<JobSetting, 'stdin' | 'stdout' | 'stderr'> {
+  return {
+    stdin: order.stdin,
+    stdout: order.stdout ?? targetOf(files.stdout),
+    stderr: order.stderr ?? targetOf(files.stderr),
+  };
+}
+
+function targetOf(file: Run['files']['stdout']): Target {
+  if (!file) throw new TransferError('unexpected', 'connecting the jobs: a stream has no place to go');
+  return { kind: 'temporary', path: file.path, fd: file.fd };
 }
 
 /** Exit statuses that stand for a job which never began. */

@@ -1,5 +1,4 @@
-import type { ByteText } from '../../job/byte-text.ts';
-import { type RawEnvironment, startEnvironment } from '../pegasus-kickstart/environment.ts';
+import { environmentOf, type RawEnvironment, startEnvironment } from '../pegasus-kickstart/environment.ts';
 
 /** Names, from their beginning, of what shows services who is asking, or tells where that is. */
 const CREDENTIALS =
@@ -8,15 +7,5 @@ const CREDENTIALS =
 /** The environment of this process, byte for byte, without credentials unless they are to be passed on. */
 export function jobEnvironment(isPassed: boolean): RawEnvironment {
   const all = startEnvironment(undefined).entries();
-  const entries = all.filter((entry) => isPassed || !CREDENTIALS.test(entry));
-  const find = (name: ByteText) => entries.findIndex((entry) => entry.startsWith(`${name}=`));
-  return {
-    get: (name) => entries[find(name)]?.slice(name.length + 1),
-    set(name, value) {
-      const at = find(name);
-      if (at < 0) entries.push(`${name}=${value}`);
-      else entries[at] = `${name}=${value}`;
-    },
-    entries: () => entries,
-  };
+  return environmentOf(all.filter((entry) => isPassed || !CREDENTIALS.test(entry)));
 }

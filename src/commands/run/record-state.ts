@@ -32,6 +32,7 @@ export function freshState({ values, command }: RunOrder, say: (line: string) =>
       order: {
         ...freshOrder(),
         stdin: inputTarget(values.stdin === undefined ? '/dev/null' : fromText(values.stdin)),
+        // With --json, standard output is taken.
         stdout: values.capture ? undefined : { kind: 'descriptor', fd: values.json ? 2 : 1 },
         stderr: values.capture ? undefined : { kind: 'descriptor', fd: 2 },
         log: values.record === undefined ? undefined : fromText(values.record),

@@ -1,7 +1,5 @@
-import { constants } from 'node:os';
 import type { Running } from '../../job/launch.ts';
-
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
+import { PASSED_ON } from '../../job/signals.ts';
 
 /** Who is told of a signal that this process gets. */
 export interface SignalDesk {
@@ -25,7 +23,7 @@ export function openSignalDesk(): SignalDesk {
     if (current) current.signal(signal);
     else controller.abort();
   };
-  for (const name of SIGNALS) process.on(name, take);
+  for (const name of PASSED_ON) process.on(name, take);
   return {
     staging: controller.signal,
     received: () => first,
@@ -35,10 +33,7 @@ export function openSignalDesk(): SignalDesk {
       if (controller.signal.aborted && first !== undefined) job?.signal(first);
     },
     stop() {
-      for (const name of SIGNALS) process.off(name, take);
+      for (const name of PASSED_ON) process.off(name, take);
     },
   };
 }
-
-/** The exit status by which shells tell that a signal ended a process. */
-export const signalStatus = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];

@@ -33,9 +33,15 @@ export const catalogText: ManifestFormat = {
   }),
 };
 
-function word(text: string, name: string): string {
+/** A word of a line, quoted where it must be. Throws for what no line can hold; `name` is whose line it is. */
+export function word(text: string, name: string): string {
+  return text === '' || TO_QUOTE.test(text) ? quotedWord(text, name) : text;
+}
+
+/** The same, always in quotes, as the values of attributes are. */
+export function quotedWord(text: string, name: string): string {
   if (LINE_END.test(text)) throw unwritable(name, '`catalog-text` has no way to write the end of a line');
-  return text === '' || TO_QUOTE.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** A replica without a checksum says nothing here, and a pattern is no file. */

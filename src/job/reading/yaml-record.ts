@@ -58,7 +58,9 @@ function readFiles(record: YAMLMap): Pick<Invocation, 'outputs' | 'isMissingDige
     if (value.has('integrity_error')) isMissingDigest = true;
     if (text(value.get('output'))?.toLowerCase() !== 'true') continue;
     if (STREAMS.has(name) && !value.has('file_name')) continue;
-    outputs.set(name, { lfn: name, attributes: attributesOf(value) });
+    // The key of an output that is named like a stream is another than its name.
+    const lfn = text(value.get('lfn')) ?? name;
+    outputs.set(lfn, { lfn, attributes: attributesOf(value) });
   }
   return { outputs: [...outputs.values()], isMissingDigest };
 }
