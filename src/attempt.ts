@@ -1,4 +1,6 @@
 import { identicalAlready, sameFile } from './already.ts';
+import type { Cache } from './cache/cache.ts';
+import { throughCache } from './caching.ts';
 import type { Clock } from './clock.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
 import type { BlockDigests } from './integrity/block-digests.ts';
@@ -13,7 +15,7 @@ import type { Algorithm, Digest, Endpoint } from './protocol.ts';
 import type { RemoteJournals } from './remote-journals.ts';
 import type { Place } from './request.ts';
 import { chooseRoute, type Route } from './route.ts';
-import { type StreamCall, type StreamEvents, stream } from './stream.ts';
+import { type Side, type StreamCall, type StreamEvents, stream } from './stream.ts';
 
 /** What the engine lends to every attempt. */
 export interface AttemptTools {
@@ -27,6 +29,8 @@ export interface AttemptTools {
   readonly journals?: RemoteJournals;
   /** Where digests of unchanged local files may be taken from. */
   readonly trusted?: Trusted;
+  /** Where content whose digest is known is kept for others. */
+  readonly cache?: Cache;
 }
 
 export interface AttemptOptions {
@@ -150,7 +154,28 @@ function isMetBySize({ source, destination }: Requirement): boolean {
   return reaches('size', source) && reaches('size', destination);
 }
 
-function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
+async function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools): Promise<AttemptResult> {
+  const from = sideOf(ends.from, ends.source);
+  // Past every cache means past this one, too.
+  const cached =
+    tools.cache && !call.fresh ? await throughCache(from, cachedCall(call, tools), tools.cache) : undefined;
+  if (!cached) return streamFrom(from, ends, call, tools);
+  try {
+    const result = await streamFrom(cached.side, ends, call, tools);
+    // The version that was read is one of the cache's file.
+    const versions = { destination: result.versions?.destination };
+    return { ...result, versions, notes: [...result.notes, cached.note] };
+  } finally {
+    cached.close();
+  }
+}
+
+function cachedCall({ step, expected, signal, events }: AttemptCall, { options }: AttemptTools) {
+  const { onProgress } = events;
+  return { expected, size: step.size, signal, preserve: options.preserve, onProgress };
+}
+
+function streamFrom(from: Side, ends: Ends, call: AttemptCall, tools: AttemptTools): Promise<AttemptResult> {
   const { options, limiter } = tools;
   const { step, signal } = call;
   const verifyWritten = options.verifyWritten || step.verifyRemote;
@@ -160,7 +185,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
       : [];
   const algorithms = own.length === 0 ? options.checksums : [...new Set([...own, ...options.checksums])];
   return stream({
-    from: sideOf(ends.from, ends.source),
+    from,
     to: sideOf(ends.to, ends.destination),
     key: partialKey(ends.to, ends.destination.location),
     algorithms,
@@ -192,6 +217,6 @@ function needsDigest(
   return expected.length === 0 && checksums.length === 0 && to.digestsOnWrite === undefined;
 }
 
-function sideOf(endpoint: Endpoint, place: Place) {
+function sideOf(endpoint: Endpoint, place: Place): Side {
   return { endpoint, path: pathOf(place.location), name: formatLocation(place.location) };
 }

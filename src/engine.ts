@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type AttemptOptions, routeOf } from './attempt.ts';
 import { createBreaker } from './breaker.ts';
+import type { Cache } from './cache/cache.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
 import type { FindListed } from './integrity/listed.ts';
@@ -62,6 +63,8 @@ export interface RunTools {
   readonly findListed?: FindListed;
   /** Where digests of unchanged local files may be taken from, for what is left alone by `update`. */
   readonly trusted?: Trusted | undefined;
+  /** Where content whose digest is known is kept for other runs on this machine. */
+  readonly cache?: Cache | undefined;
 }
 
 /** A list of requests that can be gone through once per kind. */
@@ -161,7 +164,7 @@ async function plannedRoute(pair: Pair, step: TransferStep, tools: PairTools): P
 }
 
 function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTools {
-  const { emit, random, open, catalogDigest, findListed, trusted } = tools;
+  const { emit, random, open, catalogDigest, findListed, trusted, cache } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
@@ -186,6 +189,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     ...(catalogDigest ? { catalogDigest } : {}),
     ...(findListed ? { findListed } : {}),
     ...(trusted ? { trusted } : {}),
+    ...(cache ? { cache } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }

@@ -59,6 +59,17 @@ const RULES: readonly Rule[] = [
   { of: below('src/ftp'), may: [CONTRACT, WRITER, below('src/http'), below('src/ftp'), NODE] },
   { of: below('src/local'), may: [CONTRACT, below('src/local'), NODE] },
   {
+    of: below('src/cache'),
+    may: [
+      CONTRACT,
+      below('src/cache'),
+      below('src/local'),
+      /^src\/clock\.ts$/,
+      /^src\/integrity\/hasher\.ts$/,
+      NODE,
+    ],
+  },
+  {
     of: /^src\/(layers|stages|clock|permits|limiter|breaker|abort)\.ts$/,
     may: [CONTRACT, below('src/integrity'), /^src\/(layers|clock|permits|abort)\.ts$/, NODE],
   },

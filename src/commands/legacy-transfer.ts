@@ -9,6 +9,7 @@ import type { Request } from '../request.ts';
 import type { Io } from './io.ts';
 import { gatherLegacy } from './legacy-audience.ts';
 import { faultOf, legacyValues } from './legacy-settings.ts';
+import { openCacheOf } from './open-cache.ts';
 import type { Values } from './option.ts';
 import type { LEGACY_OPTIONS } from './options.ts';
 import { openSession } from './session.ts';
@@ -80,10 +81,12 @@ async function runList(
       yield request;
     }
   }
+  const cache = await openCacheOf(values);
   const tools: RunTools = {
     open: endpoints.open,
     emit,
     random,
+    cache,
     catalogDigest: createMetaCatalog('.', (message) => log('WARNING', message)),
   };
   try {
@@ -94,6 +97,7 @@ async function runList(
       watch.signal,
     );
   } finally {
+    cache?.close();
     await audience.close();
     await endpoints.close();
     await list.close();

@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../defaults.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
-import { algorithms, bytes, choice, flag, requirement, seconds, text, texts, whole } from './option.ts';
+import { age, algorithms, bytes, choice, flag, requirement, seconds, text, texts, whole } from './option.ts';
 
 const MIB = 1024 * 1024;
 
@@ -56,6 +56,35 @@ export const SERVICE = {
     shown: 'verify',
     group: 'rare',
     help: 'verify, accept-new or off',
+  }),
+};
+
+/** What everything that may keep content for others takes. */
+export const CACHE = {
+  cache: text({
+    name: 'cache',
+    value: 'DIR',
+    env: 'BRIDLE_CACHE',
+    help: 'keep what has a known digest for other runs',
+  }),
+  cacheSize: bytes({
+    name: 'cache-size',
+    value: 'SIZE',
+    env: 'BRIDLE_CACHE_SIZE',
+    min: 0,
+    initial: 20 * 1024 * MIB,
+    shown: '20G',
+    group: 'rare',
+    what: 'a size, such as `20G`',
+    help: 'of it, what was used last',
+  }),
+  cacheAge: age({
+    name: 'cache-age',
+    env: 'BRIDLE_CACHE_AGE',
+    initial: 30 * 24 * 3600,
+    shown: '30d',
+    group: 'rare',
+    help: 'of it, what was used since',
   }),
 };
 
@@ -192,6 +221,7 @@ export const RUN = {
     group: 'rare',
     help: 'write every event as JSON (- for stdout)',
   }),
+  ...CACHE,
   itemTimeout: ITEM_TIMEOUT,
   ...SERVICE,
 };

@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../defaults.ts';
 import { age, algorithms, flag, seconds, text, texts, whole } from './option.ts';
-import { FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
+import { CACHE, FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
 /** `bridle transfer`. */
 export const TRANSFER_OPTIONS = {
@@ -126,6 +126,7 @@ export const RUN_OPTIONS = {
   memory: RUN.memory,
   retryNotFound: RUN.retryNotFound,
   state: RUN.state,
+  ...CACHE,
   itemTimeout: ITEM_TIMEOUT,
   ...SERVICE,
 };

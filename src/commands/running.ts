@@ -1,3 +1,4 @@
+import type { Cache } from '../cache/cache.ts';
 import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
 import { TransferError } from '../errors.ts';
@@ -10,6 +11,7 @@ import { safeText } from '../report/format.ts';
 import { type Audience, gather } from './audience.ts';
 import { badInput, EXIT } from './failures.ts';
 import type { Io } from './io.ts';
+import { openCacheOf } from './open-cache.ts';
 import { openSession } from './session.ts';
 import { type RunValues, randomFrom, runOptions } from './settings.ts';
 import { statusOf, watchSignals } from './signals.ts';
@@ -31,6 +33,7 @@ export async function runAndTell(
 ): Promise<number> {
   const random = randomFrom(io.env);
   let audience: Audience | undefined;
+  let cache: Cache | undefined;
   const emit: Emit = (event) => audience?.emit(event);
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
   const endpoints = openSession(values, { env: io.env, connections: values.perHost ?? values.threads, warn });
@@ -39,11 +42,12 @@ export async function runAndTell(
   try {
     const catalogs = await readCatalogs(values.checksums, values.to);
     const trusted = await openTrust(values);
+    cache = await openCacheOf(values);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
     const { dryRun } = values;
     audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);
     for (const message of catalogs?.warnings ?? []) warn(message, message);
-    const tools = { open, emit, random, trusted, ...(catalogs ? { findListed: catalogs.find } : {}) };
+    const tools = { open, emit, random, trusted, cache, ...(catalogs ? { findListed: catalogs.find } : {}) };
     try {
       if (dryRun) await printPlan(plan(input, runOptions(values, io.env), tools), io);
       else await run(input, runOptions(values, io.env), tools, watch.signal);
@@ -55,6 +59,7 @@ export async function runAndTell(
     if (audience.readerLeft()) return EXIT.readerLeft;
     return audience.failed() > 0 ? EXIT.failed : EXIT.done;
   } finally {
+    cache?.close();
     watch.stop();
     await endpoints.close();
   }

@@ -27,6 +27,11 @@ export function writerLives(writer: string, touched: number, now: number): boole
   return startTime(Number.parseInt(shape[2] ?? '', 16)) === shape[3];
 }
 
+/** True when only a look at this machine's processes tells whether `writer` lives. */
+export function isOfThisMachine(writer: string): boolean {
+  return WRITER_SHAPE.exec(writer)?.[1] === machine();
+}
+
 let tag: string | undefined;
 
 /**

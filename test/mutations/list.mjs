@@ -19,6 +19,7 @@ const LAUNCH = 'test/job/launch.test.ts';
 const ENDING = 'test/job/ending.test.ts';
 const KICKSTART = 'test/commands/pegasus-kickstart.test.ts';
 const RUN = 'test/commands/run.test.ts';
+const CACHE = 'test/cache/cache.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -723,5 +724,35 @@ export const MUTATIONS = {
     from: "part !== '.' && part !== '..'",
     to: "part !== '.'",
     test: [RUN, '{"inputs":[{"lfn":"../a"'],
+  },
+  'a changed file of the cache is still content': {
+    file: 'src/cache/content.ts',
+    from: 'mtimeMs === UNTOUCHED.getTime() && note',
+    to: 'note',
+    test: [CACHE, 'that somebody wrote to'],
+  },
+  'what a killed process has fetched is thrown away': {
+    file: 'src/cache/fill.ts',
+    from: 'if (wanted.wholly) fs.ftruncateSync',
+    to: 'fs.ftruncateSync',
+    test: [CACHE, 'L10 goes on where it was'],
+  },
+  'the claim of another container is written on in place': {
+    file: 'src/cache/claim.ts',
+    from: 'file !== LEFT && !isOfThisMachine(writerOf(file))',
+    to: 'file === LEFT',
+    test: [CACHE, 'is continued in a file of its own'],
+  },
+  'a process that is stopped is waited for without end': {
+    file: 'src/cache/cache.ts',
+    from: 'return now - since > patience;',
+    to: 'return false;',
+    test: [CACHE, 'P7 ends when no byte comes'],
+  },
+  'a wrong digest is kept': {
+    file: 'src/cache/fill.ts',
+    from: "'digest' in subject && subject.digest.value !== value",
+    to: 'false',
+    test: [CACHE, 'P2 of another digest than wanted'],
   },
 };

@@ -6,6 +6,7 @@ import type { Emit, Outcome } from '../../outcome.ts';
 import type { Place, TransferRequest } from '../../request.ts';
 import { gather } from '../audience.ts';
 import type { Io } from '../io.ts';
+import { openCacheOf } from '../open-cache.ts';
 import { type RunValues, randomFrom, runOptions } from '../settings.ts';
 import type { JobFile } from './spec.ts';
 
@@ -66,15 +67,18 @@ async function stage(
       if (kind === 'transfer') yield* requests;
     },
   };
+  const cache = await openCacheOf(values);
   const tools = {
     open: endpoints.open,
     emit,
     random: randomFrom(io.env),
+    cache,
     ...(findListed ? { findListed } : {}),
   };
   try {
     await run(input, runOptions(values, io.env), tools, signal);
   } finally {
+    cache?.close();
     await audience.close();
   }
   return files.map((file, index) => ({ file, outcome: outcomes[index] }));
