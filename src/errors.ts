@@ -60,8 +60,20 @@ export class TransferError extends Error {
   }
 }
 
+/** What to look at when a host has no address. */
+export const UNKNOWN_HOST_HINT = 'look at the name of the host, in the URL or the setting that it comes from';
+/** What to look at when a port is closed. */
+export const REFUSED_HINT =
+  'nothing listens at that port: look at host and port, or whether the service runs';
+
+/** What to do when there is no room: of an upload that is large enough to be gone on with, what came stays. */
+export const FULL_HINT =
+  'make room there; `bridle clean` tells what broken off transfers hold, and can remove it';
+
 /** errno names (as Node spells them) → our codes. Everything not listed is `unexpected`. */
-const ERRNO: Readonly<Record<string, { readonly code: ErrorCode; readonly text: string }>> = {
+const ERRNO: Readonly<
+  Record<string, { readonly code: ErrorCode; readonly text: string; readonly hint?: string }>
+> = {
   ENOENT: { code: 'not-found', text: 'no such file or directory' },
   ENOTDIR: { code: 'not-found', text: 'a part of the path is not a directory' },
   EISDIR: { code: 'invalid-request', text: 'is a directory' },
@@ -71,8 +83,8 @@ const ERRNO: Readonly<Record<string, { readonly code: ErrorCode; readonly text: 
   EPERM: { code: 'permission-denied', text: 'operation not permitted' },
   EROFS: { code: 'permission-denied', text: 'read-only file system' },
   ELOOP: { code: 'permission-denied', text: 'too many symbolic links' },
-  ENOSPC: { code: 'no-space', text: 'no space left on device' },
-  EDQUOT: { code: 'no-space', text: 'disk quota exceeded' },
+  ENOSPC: { code: 'no-space', text: 'no space left on device', hint: FULL_HINT },
+  EDQUOT: { code: 'no-space', text: 'disk quota exceeded', hint: FULL_HINT },
   EFBIG: { code: 'no-space', text: 'file too large for this file system' },
   ENAMETOOLONG: { code: 'invalid-request', text: 'name too long' },
   EINVAL: { code: 'invalid-request', text: 'invalid argument' },
@@ -88,7 +100,7 @@ const ERRNO: Readonly<Record<string, { readonly code: ErrorCode; readonly text: 
   EIO: { code: 'unavailable', text: 'input/output error' },
   ESTALE: { code: 'unavailable', text: 'stale file handle' },
   ETIMEDOUT: { code: 'timed-out', text: 'connection timed out' },
-  ECONNREFUSED: { code: 'unavailable', text: 'connection refused' },
+  ECONNREFUSED: { code: 'unavailable', text: 'connection refused', hint: REFUSED_HINT },
   ECONNRESET: { code: 'unavailable', text: 'connection reset by the other side' },
   ECONNABORTED: { code: 'unavailable', text: 'connection aborted' },
   EPIPE: { code: 'unavailable', text: 'connection closed by the other side' },
@@ -97,7 +109,7 @@ const ERRNO: Readonly<Record<string, { readonly code: ErrorCode; readonly text: 
   ENETDOWN: { code: 'unavailable', text: 'network is down' },
   EADDRNOTAVAIL: { code: 'unavailable', text: 'no local address available' },
   EAI_AGAIN: { code: 'unavailable', text: 'temporary failure in name resolution' },
-  ENOTFOUND: { code: 'not-found', text: 'unknown host name' },
+  ENOTFOUND: { code: 'not-found', text: 'unknown host name', hint: UNKNOWN_HOST_HINT },
   ABORT_ERR: { code: 'canceled', text: 'canceled' },
 };
 
@@ -111,7 +123,11 @@ export function errnoOf(error: unknown): string | undefined {
 export function toTransferError(error: unknown, doing: string): TransferError {
   if (error instanceof TransferError) return error;
   const known = ERRNO[errnoOf(error) ?? ''];
-  if (known) return new TransferError(known.code, `${doing}: ${known.text}`, { cause: error });
+  if (known) {
+    const { code, text, hint } = known;
+    const details = hint === undefined ? { cause: error } : { cause: error, hint };
+    return new TransferError(code, `${doing}: ${text}`, details);
+  }
   const text = error instanceof Error ? error.message : String(error);
   return new TransferError('unexpected', `${doing}: ${text}`, { cause: error });
 }

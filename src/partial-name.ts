@@ -1,4 +1,6 @@
 const SHAPE = /^\.?bridle-([0-9a-f]{32})-([0-9a-f]{16})\.part$/;
+/** What nginx leaves of an upload that it could not copy from its own directory to ours (`ngx_ext_rename_file`): never gone on with. */
+const COPY = /^bridle-([0-9a-f]{32})-([0-9a-f]{16})\.part\.\d{10,20}$/;
 const ASIDE = /^\.bridle-([0-9a-f]{32})-([0-9a-f]{16})\.old$/;
 
 /**
@@ -32,19 +34,19 @@ export function keyOfPartial(name: string): string | undefined {
 
 /** What tells the writer of a partial, or of what was put aside; undefined for every other name. */
 export function nonceOf(name: string): string | undefined {
-  return (SHAPE.exec(name) ?? ASIDE.exec(name))?.[2];
+  return (SHAPE.exec(name) ?? COPY.exec(name) ?? ASIDE.exec(name))?.[2];
 }
 
 /** True for names that only this project's writers use. Listings leave them out: what is unfinished is nobody's file. */
 export function isPartialName(name: string): boolean {
-  return SHAPE.test(name);
+  return SHAPE.test(name) || COPY.test(name);
 }
 
 /** What the name says of a leftover: an unfinished file, one put aside, or nothing of ours. */
 export function leftoverOf(
   name: string,
 ): { readonly kind: 'partial' | 'aside'; readonly key: string } | undefined {
-  const partial = SHAPE.exec(name);
+  const partial = SHAPE.exec(name) ?? COPY.exec(name);
   if (partial?.[1]) return { kind: 'partial', key: partial[1] };
   const aside = ASIDE.exec(name);
   return aside?.[1] ? { kind: 'aside', key: aside[1] } : undefined;

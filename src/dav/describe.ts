@@ -35,6 +35,10 @@ export async function describeServer(
         ?.split(/\s*,\s*/)
         .join(' '),
     },
+    // Those of dav-ext do; another server may stand behind the name.
+    ...(/^nginx\b/.test(server ?? '')
+      ? [{ label: 'lists', text: 'perhaps no names that begin with a dot' }]
+      : []),
     { label: 'broken uploads', text: brokenUploads(service, server) },
     ...(await roomOf(service, path, signal)),
   ];

@@ -111,7 +111,8 @@ function createControl(tcp: Socket, dialer: Dialer, where: string): Control {
       replies = reader.push(chunk.toString('latin1'));
     } catch (error) {
       const doing = waiter?.work.doing ?? `connection with \`${where}\``;
-      kill(new TransferError('unexpected', `${doing}: ${error instanceof Error ? error.message : error}`));
+      const { message, hint } = toTransferError(error, 'read a reply');
+      kill(new TransferError('unexpected', `${doing}: ${message}`, hint === undefined ? {} : { hint }));
       return;
     }
     for (const reply of replies) {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { onAbort } from '../abort.ts';
 import { TransferError, toTransferError } from '../errors.ts';
-import { certificateError, type TlsState, tlsOptions } from '../http/tls.ts';
+import { certificateError, isNoTls, NO_TLS_TEXT, type TlsState, tlsOptions } from '../http/tls.ts';
 
 /** Something that is being done for somebody: how messages begin, and what ends it. */
 export interface Work {
@@ -66,6 +66,12 @@ export function connectError(error: Error, where: string, doing: string): Transf
     return new TransferError(refused.code, refused.message, {
       cause: error,
       hint: `${refused.hint}; for an \`ftp\` URL without TLS: BRIDLE_FTP_TLS=off`,
+    });
+  }
+  if (isNoTls(error)) {
+    return new TransferError('unavailable', `${doing}: connecting to \`${where}\`: ${NO_TLS_TEXT}`, {
+      cause: error,
+      hint: 'if it is no port for TLS from the first byte, write `ftp:` for `ftps:`, or port 21 for AUTH TLS',
     });
   }
   const known = toTransferError(error, `${doing}: connecting to \`${where}\``);

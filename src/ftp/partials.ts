@@ -20,7 +20,7 @@ import { sizeOf } from './inquire.ts';
 import { join, parentOf } from './paths.ts';
 import type { Pool } from './pool.ts';
 import type { Reply } from './reply.ts';
-import { replyError } from './reply-error.ts';
+import { DENIED_HINT, replyError } from './reply-error.ts';
 import type { Session } from './session.ts';
 import { makeDirectory } from './tree.ts';
 import { store } from './upload.ts';
@@ -248,7 +248,9 @@ async function send(sending: Sending): Promise<number> {
   if ('count' in second) return second.count;
   const still = replyError(second, work.doing);
   // The directory is there: what is left of `no such file` is that we may not write into it.
-  throw still.code === 'not-found' ? new TransferError('permission-denied', still.message) : still;
+  throw still.code === 'not-found'
+    ? new TransferError('permission-denied', still.message, { hint: DENIED_HINT })
+    : still;
 }
 
 async function sendRest(

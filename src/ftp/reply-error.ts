@@ -1,4 +1,4 @@
-import { type ErrorCode, TransferError } from '../errors.ts';
+import { type ErrorCode, FULL_HINT, TransferError } from '../errors.ts';
 import { type Reply, shownText } from './reply.ts';
 
 /** Reply codes (RFC 959 §4.2, RFC 2228 §8, RFC 4217 §5) → ours, where the code alone tells. */
@@ -46,6 +46,10 @@ const TEXTS: readonly (readonly [pattern: RegExp, code: ErrorCode])[] = [
 /** The codes under which a text says more than the code. 421 and 530 are also the answers to one client too many. */
 const AMBIGUOUS: ReadonlySet<number> = new Set([421, 426, 450, 451, 452, 530, 550, 551, 552, 553]);
 
+/** What to look at when a login may not do something. */
+export const DENIED_HINT =
+  '`bridle doctor URL` tells which login is used there, anonymous without a user name; it may not do this';
+
 const WANTS_TLS = /\b(tls|ssl)\b|secure|encrypt|protect/i;
 
 /** True when the server refuses because the connection is not protected (RFC 2228 §8, RFC 4217 §11). */
@@ -86,5 +90,7 @@ function hintFor(reply: Reply, code: ErrorCode): string | undefined {
   if (code === 'unauthenticated') {
     return 'the user name or the password is wrong: look at the URL, the credentials file and netrc, in this order';
   }
+  if (code === 'no-space') return FULL_HINT;
+  if (code === 'permission-denied') return DENIED_HINT;
   return undefined;
 }

@@ -34,7 +34,11 @@ export function createReplyReader(): ReplyReader {
       return reply;
     }
     const shape = /^([1-6]\d\d)(?:$|([ -])(.*)$)/s.exec(line);
-    if (!shape) throw new TransferError('unexpected', `expected an FTP reply, got \`${shownText(line)}\``);
+    if (!shape) {
+      throw new TransferError('unexpected', `expected an FTP reply, got \`${shownText(line)}\``, {
+        hint: 'look at the port: it may be that of another service',
+      });
+    }
     const [, code = '', mark, text = ''] = shape;
     if (mark !== '-') return { code: Number(code), lines: [text] };
     open = { code, lines: [text] };

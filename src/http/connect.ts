@@ -8,7 +8,9 @@ import type { Origin } from './target.ts';
 import {
   certificateAlert,
   certificateError,
+  isNoTls,
   isUnknownAuthority,
+  NO_TLS_TEXT,
   rememberSession,
   type TlsState,
   tlsOptions,
@@ -173,12 +175,6 @@ function closed(origin: Origin, doing: string): TransferError {
   return new TransferError('unavailable', `${doing}: ${text}`);
 }
 
-/** What OpenSSL makes of a peer whose first bytes are no TLS record. */
-const NO_TLS: Readonly<Record<string, string>> = {
-  ERR_SSL_WRONG_VERSION_NUMBER: 'what it answers is not TLS',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what it answers is not TLS',
-};
-
 function connectError(error: Error, origin: Origin, isProxy: boolean, doing: string): TransferError {
   const refused =
     certificateError(error, origin.hostHeader, doing) ??
@@ -190,16 +186,14 @@ function connectError(error: Error, origin: Origin, isProxy: boolean, doing: str
     return new TransferError('unavailable', known.message, { cause: error });
   }
   if (known.code !== 'unexpected') return known;
-  const errno = errnoOf(error);
-  // TLS alerts and broken handshakes: servers that are starting or overloaded give these too.
-  return new TransferError(
-    'unavailable',
-    `${doing}: ${where}: ${NO_TLS[errno ?? ''] ?? errno ?? error.message}`,
-    {
+  if (isNoTls(error)) {
+    return new TransferError('unavailable', `${doing}: ${where}: ${NO_TLS_TEXT}`, {
       cause: error,
-      ...(errno !== undefined && errno in NO_TLS
-        ? { hint: 'if it is no TLS port, write `http:` for `https:`' }
-        : {}),
-    },
-  );
+      hint: 'if it is no TLS port, write `http:` for `https:`, `dav:` for `davs:`',
+    });
+  }
+  // TLS alerts and broken handshakes: servers that are starting or overloaded give these too.
+  return new TransferError('unavailable', `${doing}: ${where}: ${errnoOf(error) ?? error.message}`, {
+    cause: error,
+  });
 }

@@ -9,6 +9,9 @@ export interface Head {
   readonly headers: Record<string, string>;
 }
 
+/** What is wrong with an answer of another protocol. */
+export const NO_HTTP = 'the answer does not begin like HTTP/1.1';
+
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [^\x00-\x08\x0a-\x1f\x7f]*)?$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
@@ -17,7 +20,7 @@ const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 export function parseHead(text: string): Head | string {
   const lineEnd = text.indexOf('\r\n');
   const status = STATUS_LINE.exec(lineEnd < 0 ? text : text.slice(0, lineEnd));
-  if (!status) return 'the answer does not begin like HTTP/1.1';
+  if (!status) return NO_HTTP;
   const headers = parseFields(lineEnd < 0 ? '' : text.slice(lineEnd + 2));
   if (typeof headers === 'string') return headers;
   return { status: Number(status[2]), isHttp11: status[1] === '1', headers };

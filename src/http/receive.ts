@@ -1,6 +1,14 @@
 import { TransferError, toTransferError } from '../errors.ts';
 import { SMALL_BYTES } from '../slabs.ts';
-import { framingOf, type Head, isReusable, keepAliveSeconds, MAX_HEAD_BYTES, parseHead } from './head.ts';
+import {
+  framingOf,
+  type Head,
+  isReusable,
+  keepAliveSeconds,
+  MAX_HEAD_BYTES,
+  NO_HTTP,
+  parseHead,
+} from './head.ts';
 import {
   acceptCopy,
   acceptRead,
@@ -95,7 +103,7 @@ function readInterim(wire: Wire, exchange: Exchange, head: Head, rest: number): 
 
 function makeRoom(wire: Wire, exchange: Exchange): void {
   if (!looksLikeHttp(wire.buffer, wire.fill)) {
-    kill(wire, malformed(exchange, 'the answer does not begin like HTTP/1.1'));
+    kill(wire, malformed(exchange, NO_HTTP));
   } else if (wire.fill >= MAX_HEAD_BYTES) {
     kill(wire, malformed(exchange, `the head of the answer is longer than ${MAX_HEAD_BYTES} bytes`));
   } else if (wire.fill === wire.buffer.length) {
@@ -111,7 +119,8 @@ function looksLikeHttp(buffer: Buffer, fill: number): boolean {
 }
 
 function malformed(exchange: Exchange, text: string): TransferError {
-  return new TransferError('unexpected', `${exchange.label}: ${text}`);
+  const hint = text === NO_HTTP ? { hint: 'look at the port: it may be that of another service' } : {};
+  return new TransferError('unexpected', `${exchange.label}: ${text}`, hint);
 }
 
 function readFinal(wire: Wire, exchange: Exchange, head: Head, rest: number): void {

@@ -1,4 +1,4 @@
-import { type ErrorCode, TransferError } from '../errors.ts';
+import { type ErrorCode, FULL_HINT, TransferError } from '../errors.ts';
 
 /** Longest wait that an answer can ask for, in seconds: a wrong clock must not park a workflow for years. */
 const MAX_RETRY_AFTER = 3600;
@@ -39,7 +39,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   503: { code: 'unavailable', text: 'service unavailable' },
   504: { code: 'timed-out', text: 'a gateway got no answer in time' },
   505: { code: 'unsupported', text: 'the server does not speak this version of HTTP' },
-  507: { code: 'no-space', text: 'no space left on the server' },
+  507: { code: 'no-space', text: 'no space left on the server', hint: FULL_HINT },
 };
 
 function meaningOf(status: number): Meaning {
@@ -53,16 +53,30 @@ function meaningOf(status: number): Meaning {
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Where it comes from. */
+  readonly url?: string;
 }
 
 /** The error that an answer stands for, with the seconds it asks to wait. 416 and what a method expects are the caller's. */
 export function statusError(answer: Answer, doing: string): TransferError {
-  const { code, text, hint } = meaningOf(answer.status);
+  const { code, text, hint = hintFor(answer) } = meaningOf(answer.status);
   const retryAfter = retryAfterSeconds(answer.headers);
   return new TransferError(code, `${doing}: ${text} (HTTP ${answer.status})`, {
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/**
+ * What may be wrong with a request that a server finds malformed: a percent sign that begins no escape (RFC 3986 §2.1),
+ * or a port for TLS that is spoken to without.
+ */
+function hintFor({ status, url }: Answer): string | undefined {
+  if (status !== 400 || url === undefined) return undefined;
+  if (/%(?![0-9a-f]{2})/i.test(url)) return 'a `%` that belongs to a name is written `%25`';
+  if (url.startsWith('http:'))
+    return 'if it is a port for TLS, write `https:` for `http:`, `davs:` for `dav:`';
+  return undefined;
 }
 
 const IMF_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;

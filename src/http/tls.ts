@@ -113,6 +113,20 @@ export function certificateError(error: unknown, host: string, doing: string): T
   });
 }
 
+/** What OpenSSL makes of a peer whose first bytes are no TLS record. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+]);
+
+/** True for a handshake that failed because the other side does not speak TLS. */
+export function isNoTls(error: unknown): boolean {
+  return NO_TLS.has(errnoOf(error) ?? '');
+}
+
+/** What is said then. */
+export const NO_TLS_TEXT = 'what it answers is not TLS';
+
 const UNKNOWN_AUTHORITY =
   /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/;
 

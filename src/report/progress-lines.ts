@@ -66,9 +66,14 @@ function line(text: string, paint: string): ProgressLine {
   return { text: paint === '' ? text : paint + text + PLAIN, columns: textColumns(text) };
 }
 
+/** Of a tree nobody knows the number before its end. */
+function filesOf({ ended, total }: ProgressView): string {
+  return total === 0 ? plural(ended, 'file') : `${ended}/${plural(total, 'file')}`;
+}
+
 function overall(view: ProgressView, columns: number): string {
-  const percent = `${Math.floor(view.fraction * 100)}%`.padStart(4);
-  const files = `${view.ended}/${plural(view.total, 'file')}`;
+  const percent = view.total === 0 ? '' : `${Math.floor(view.fraction * 100)}%`.padStart(4);
+  const files = filesOf(view);
   const clock = view.left === undefined ? '' : `${formatClock(view.left)} left`;
   // In the order of what a reader would miss first.
   const wanted = [
@@ -88,7 +93,7 @@ function overall(view: ProgressView, columns: number): string {
     used += part.length + 2;
   }
   const room = columns - used - 2;
-  const bar = room >= BAR.least ? drawBar(view.fraction, Math.min(BAR.most, room)) : '';
+  const bar = view.total > 0 && room >= BAR.least ? drawBar(view.fraction, Math.min(BAR.most, room)) : '';
   return cutEnd(`${bar}${kept.join('  ')}`, columns);
 }
 
@@ -120,11 +125,7 @@ function tailText(view: ProgressView): string {
 
 /** The same in one plain line, for logs. */
 export function progressSentence(view: ProgressView): string {
-  const parts = [
-    `${view.ended}/${plural(view.total, 'file')}`,
-    formatSize(view.bytes),
-    formatRate(view.rate),
-  ];
+  const parts = [filesOf(view), formatSize(view.bytes), formatRate(view.rate)];
   if (view.failed > 0) parts.push(`${view.failed} failed`);
   if (view.waiting > 0) parts.push(`${view.waiting} waiting to retry`);
   if (view.left !== undefined) parts.push(`about ${formatDuration(view.left)} left`);

@@ -81,7 +81,8 @@ export function startProgressState(now: () => number): ProgressState {
   /** Seconds left: by bytes when every remaining size is known, else as the share that is done took. */
   function left(milliseconds: number, fraction: number, activeBytes: number): number | undefined {
     const elapsed = (milliseconds - started) / 1000;
-    if (elapsed < GUESS_AFTER) return undefined;
+    // Of a tree nobody knows what is still to come.
+    if (total === 0 || elapsed < GUESS_AFTER) return undefined;
     if (sizedItems < total - ended) return fraction > 0 ? (elapsed * (1 - fraction)) / fraction : undefined;
     const rate = bytesMeter.rate();
     return rate > 0 ? Math.max(0, sizedBytes - activeBytes) / rate : undefined;

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { onAbort } from '../abort.ts';
-import { TransferError } from '../errors.ts';
+import { FULL_HINT, TransferError } from '../errors.ts';
 import { createPatience } from './patience.ts';
 import type { SshStreams } from './ssh-process.ts';
 
@@ -135,7 +135,7 @@ export function scpError(text: string, doing: string): TransferError {
     return new TransferError('permission-denied', `${doing}: permission denied`);
   }
   if (/No space|quota/i.test(said))
-    return new TransferError('no-space', `${doing}: no space left on the server`);
+    return new TransferError('no-space', `${doing}: no space left on the server`, { hint: FULL_HINT });
   return new TransferError('unexpected', `${doing}: the server says \`${said}\``);
 }
 

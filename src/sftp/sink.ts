@@ -1,4 +1,4 @@
-import { TransferError, toTransferError } from '../errors.ts';
+import { FULL_HINT, TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, Staged, WriteCall } from '../protocol.ts';
 import { giveBack } from '../slabs.ts';
 import { abortable, refuseAborted } from './abortable.ts';
@@ -107,9 +107,7 @@ async function explain(
     return new TransferError(
       'no-space',
       `write \`${path}\`: no space left on the server (${free} bytes are free)`,
-      {
-        cause: error,
-      },
+      { cause: error, hint: FULL_HINT },
     );
   } catch {
     return error;
@@ -208,7 +206,8 @@ async function requireSpace(
   if (size === undefined || size < SPACE_CHECK_BYTES) return;
   const free = await freeBytes(session, parentOf(path));
   if (free === undefined || free >= size) return;
-  throw new TransferError('no-space', `${doing}: needs ${size} bytes, ${free} are free on the server`);
+  const text = `${doing}: needs ${size} bytes, ${free} are free on the server`;
+  throw new TransferError('no-space', text, { hint: FULL_HINT });
 }
 
 function wrongSize(doing: string, expected: number, got: string): TransferError {

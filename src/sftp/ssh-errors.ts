@@ -1,4 +1,4 @@
-import { type ErrorCode, TransferError } from '../errors.ts';
+import { type ErrorCode, REFUSED_HINT, TransferError, UNKNOWN_HOST_HINT } from '../errors.ts';
 
 /** How an `ssh` ended. */
 export interface SshEnd {
@@ -84,7 +84,12 @@ const CAUSES: readonly Cause[] = [
     code: 'unavailable',
     text: 'temporary failure in name resolution',
   },
-  { says: /Could not resolve hostname/i, code: 'not-found', text: 'unknown host name' },
+  {
+    says: /Could not resolve hostname/i,
+    code: 'not-found',
+    text: 'unknown host name',
+    hint: UNKNOWN_HOST_HINT,
+  },
   { says: /no matching .* found/i, code: 'unsupported', text: 'both sides have no algorithm in common' },
   {
     says: /[Bb]ad configuration option|terminating, \d+ bad|Bad owner or permissions|keyword .* extra arguments|Can't open user config|unsupported option|missing argument/,
@@ -103,7 +108,12 @@ const CAUSES: readonly Cause[] = [
     code: 'timed-out',
     text: 'connection timed out',
   },
-  { says: /Connection refused/, code: 'unavailable', text: 'connection refused' },
+  {
+    says: /Connection refused/,
+    code: 'unavailable',
+    text: 'connection refused',
+    hint: REFUSED_HINT,
+  },
   { says: /No route to host|Network is unreachable/, code: 'unavailable', text: 'host unreachable' },
   {
     says: /Connection (closed|reset)|closed by remote host|kex_exchange_identification|ssh_exchange_identification|Broken pipe|Not allowed at this time|open failed|banner line contains invalid|Bad packet length|message authentication code incorrect|Corrupted MAC/i,

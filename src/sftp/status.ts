@@ -37,9 +37,22 @@ export function statusError(
   const known = CODES[status.code] ?? { code: 'unexpected' as const, text: `status ${status.code}` };
   const text = status.text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120);
   const said = text === '' || PLAIN.test(text) ? '' : ` (it says \`${text}\`)`;
+  const hint = hintFor(known.code, doing);
   return new TransferError(known.code, `${doing}: ${known.text}${said}`, {
     cause: { sftpStatus: status.code },
+    ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** `doing` names the path. */
+function hintFor(code: ErrorCode, doing: string): string | undefined {
+  if (code === 'permission-denied') {
+    return '`bridle doctor URL` tells which account is used there; it may not do this, or the server is read-only';
+  }
+  if (code === 'not-found' && /%[0-9a-f]{2}/i.test(doing)) {
+    return 'the path of an ssh URL is taken as it stands: `%20` there is no space';
+  }
+  return undefined;
 }
 
 /** The server's own code, when a STATUS is behind `error`. */

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, errnoOf, TransferError, toTransferError } from '../../src/errors.ts';
+import {
+  type ErrorCode,
+  errnoOf,
+  FULL_HINT,
+  REFUSED_HINT,
+  TransferError,
+  toTransferError,
+  UNKNOWN_HOST_HINT,
+} from '../../src/errors.ts';
 
 const errno = (code: string) => Object.assign(new Error(`${code}: raw text`), { code });
 
@@ -24,6 +32,16 @@ describe('errno', () => {
     expect(error).toMatchObject({ code, transient });
     expect(error.message).toMatch(/^do it: /);
     expect(errnoOf(error.cause)).toBe(number);
+  });
+
+  test.each([
+    ['F25 ENOTFOUND', UNKNOWN_HOST_HINT],
+    ['F25 ECONNREFUSED', REFUSED_HINT],
+    ['L1 ENOSPC', FULL_HINT],
+    ['L2 EDQUOT', FULL_HINT],
+    ['L3 EACCES', undefined],
+  ])('P6 %s says what to do', (name, hint) => {
+    expect(toTransferError(errno(name.split(' ')[1] ?? ''), 'do it').hint).toBe(hint);
   });
 
   test('our own errors stay as they are', () => {

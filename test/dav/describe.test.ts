@@ -55,6 +55,17 @@ test.each([
 });
 
 test.each([
+  ['nginx/1.22.1', ['perhaps no names that begin with a dot']],
+  ['Apache/2.4.66 (Debian)', []],
+])('that names may be left out of listings is told of %s', async (server, texts) => {
+  const { endpoint } = await scriptedDav((visit) =>
+    visit.method === 'OPTIONS' ? visit.answer(200, '', { server }) : visit.answer(405),
+  );
+  const facts = (await endpoint.describe?.('/a/', { signal: never })) ?? [];
+  expect(facts.filter(({ label }) => label === 'lists').map(({ text }) => text)).toEqual(texts);
+});
+
+test.each([
   ['has no quota', (visit: DavVisit) => visit.answer(207, multistatus(''))],
   [
     'says that there is no end of it',

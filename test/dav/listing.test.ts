@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { keyOfPartial, partialName, plainPartialName } from '../../src/partial-name.ts';
+import { keyOfPartial, leftoverOf, nonceOf, partialName, plainPartialName } from '../../src/partial-name.ts';
 import type { Entry } from '../../src/protocol.ts';
 import { closeDav, KEY, multistatus, never, scriptedDav, XML } from './scripted.ts';
 
@@ -90,5 +90,15 @@ describe('names of partials', () => {
     for (const other of [`x${name}`, `${name}x`, '.bridle-x.part', '', name.toUpperCase()]) {
       expect(keyOfPartial(other)).toBeUndefined();
     }
+  });
+
+  test('P9 have a number behind them where nginx could not copy one: not listed, found by clean, never gone on with', async () => {
+    const name = `${plainPartialName(KEY, '0123456789abcdef')}.0000000058`;
+    const answers = { '/d/': multistatus(['/d/'], [`/d/${name}`, 3], ['/d/f', 1]) };
+    expect((await list(answers, '/d')).names).toEqual(['f']);
+    expect(leftoverOf(name)).toEqual({ kind: 'partial', key: KEY });
+    expect(nonceOf(name)).toBe('0123456789abcdef');
+    expect(keyOfPartial(name)).toBeUndefined();
+    expect(leftoverOf(`${name}.txt`)).toBeUndefined();
   });
 });

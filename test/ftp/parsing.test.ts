@@ -83,6 +83,14 @@ describe('a reply', () => {
     expect(error.message).toMatch(/^read `x`: the server says `550 a \[31m b cx+…`$/);
     expect(error.message.length).toBeLessThan(300);
   });
+
+  test.each([
+    ['550 Permission denied', '`bridle doctor URL`'],
+    ['452 Transfer aborted. No space left on device', '`bridle clean`'],
+    ['530 Login incorrect', 'credentials file'],
+  ])('P6 that is a refusal says what to do: %s', (text, hint) => {
+    expect(replyError(reply(text), 'write `x`').hint).toContain(hint);
+  });
 });
 
 describe('the port of a data connection', () => {

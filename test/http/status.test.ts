@@ -31,6 +31,20 @@ describe('an answer as an error', () => {
     expect(error.message).toMatch(/^GET https:\/\/host\/f: .* \(HTTP \d{3}\)$/);
   });
 
+  test.each([
+    [400, 'https://host/100%', '`%25`'],
+    [400, 'http://host/f', '`davs:`'],
+    [507, 'https://host/f', '`bridle clean`'],
+    [403, 'https://host/f', '`bridle doctor URL`'],
+  ])('P6 %d from %s says what to do', (status, url, hint) => {
+    expect(statusError({ status, headers: {}, url }, 'GET').hint).toContain(hint);
+  });
+
+  test('a request that is well-formed as far as can be told gets no advice', () => {
+    const answer = { status: 400, headers: {}, url: 'https://host/100%25' };
+    expect(statusError(answer, 'GET').hint).toBeUndefined();
+  });
+
   const date = 'Fri, 31 Dec 1999 23:59:00 GMT';
   test.each([
     ['120', 120],

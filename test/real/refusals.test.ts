@@ -7,6 +7,7 @@ import { type S3Answer, s3Failure } from '../../fixtures/misbehaving/s3-objects.
 import { type ScriptedS3, startScriptedS3 } from '../../fixtures/misbehaving/s3-server.ts';
 import { type GcsEmulator, startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
 import { LOGIN, type ServerName, type ServerTypes, startServer } from '../../fixtures/servers/servers.ts';
+import type { RunningSshd } from '../../fixtures/servers/sshd.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
 
 const CA = new URL('../../fixtures/tls/ca.pem', import.meta.url).pathname;
@@ -33,6 +34,8 @@ function server<Name extends ServerName>(name: Name): ServerTypes[Name] {
 }
 
 let closed = 0;
+/** OpenSSH's server with `-R`. */
+let readOnly: RunningSshd | undefined;
 let s3: ScriptedS3;
 let gcs: GcsEmulator;
 let home = '';
@@ -42,6 +45,7 @@ let tokenAnswer: S3Answer;
 beforeAll(async () => {
   const names = ['nginx', 'apache-dav', 'ftp', 'sshd'] as const;
   await Promise.all(names.map(async (name) => running.set(name, await startServer(name))));
+  readOnly = await startServer('sshd', { subsystem: '/usr/lib/openssh/sftp-server -R' });
   [s3, gcs] = await Promise.all([startScriptedS3(), startGcsEmulator()]);
   s3.setScript(({ path }) => {
     if (path === '/-/token') return tokenAnswer;
@@ -88,6 +92,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all([...running.values()].map((one) => one.stop()));
+  await readOnly?.stop();
   await s3?.close();
   await gcs?.close();
   fs.rmSync(home, { recursive: true, force: true });
@@ -144,9 +149,44 @@ const REFUSALS: readonly Refusal[] = [
       name: `${scheme}: connection refused`,
       url: () => `${scheme}://127.0.0.1:${closed}/f`,
       message: /127\.0\.0\.1:\d+/,
+      hint: /host and port/,
       isTransient: true,
     },
   ]),
+  ...(['http', 'https', 'dav', 'davs'] as const).map(
+    (scheme): Refusal => ({
+      name: `${scheme}: the port of another service`,
+      url: () => `${scheme}://127.0.0.1:${server('sshd').port}/f`,
+      message: scheme.endsWith('s') ? /not TLS/ : /does not begin like HTTP/,
+      hint: scheme.endsWith('s') ? /no TLS port/ : /look at the port/,
+      ...(scheme.endsWith('s') ? { isTransient: true } : {}),
+    }),
+  ),
+  {
+    name: 'dav: a port for TLS',
+    url: () => `${server('apache-dav').https.replace('https', 'dav')}/open/f`,
+    message: /HTTP 400/,
+    hint: /davs:/,
+  },
+  {
+    name: 'dav: a percent sign that begins no escape',
+    url: () => `${server('apache-dav').http.replace('http', 'dav')}/open/100%`,
+    message: /HTTP 400/,
+    hint: /%25/,
+  },
+  {
+    name: 'ftp: the port of another service',
+    url: () => `ftp://127.0.0.1:${server('sshd').port}/f`,
+    message: /expected an FTP reply, got `SSH-/,
+    hint: /look at the port/,
+  },
+  {
+    name: 'ftps: a port without TLS from the first byte',
+    url: () => `${server('ftp').plain.replace('ftp:', 'ftps:')}/f`,
+    message: /not TLS/,
+    hint: /`ftp:` for `ftps:`/,
+    isTransient: true,
+  },
   {
     name: 'sftp: no such host',
     url: () => `sftp://${NO_HOST}/f`,
@@ -159,6 +199,15 @@ const REFUSALS: readonly Refusal[] = [
     url: () => `sftp://127.0.0.1:${closed}/f`,
     env: ssh(),
     message: /127\.0\.0\.1/,
+    hint: /host and port/,
+    isTransient: true,
+  },
+  {
+    name: 'sftp by ssh2: connection refused',
+    url: () => `sftp://127.0.0.1:${closed}/f`,
+    env: ssh({ BRIDLE_SSH: 'none' }),
+    message: /127\.0\.0\.1/,
+    hint: /host and port/,
     isTransient: true,
   },
   { name: 'http: no such file', url: () => `${server('nginx').http}/none`, message: /\/none/ },
@@ -233,6 +282,7 @@ const REFUSALS: readonly Refusal[] = [
     },
     env: ssh(),
     message: /\/closed.*permission denied/i,
+    hint: /bridle doctor/,
   },
   {
     name: 'dav: no such directory',
@@ -243,6 +293,7 @@ const REFUSALS: readonly Refusal[] = [
     name: 'ftp: wrong credential',
     url: () => `${server('ftp').old.replace('//', `//${LOGIN.username}:wrong@`)}/f`,
     message: /127\.0\.0\.1/,
+    hint: /user name or the password/,
   },
   {
     name: 'ftp: no permission to read',
@@ -251,11 +302,13 @@ const REFUSALS: readonly Refusal[] = [
       return `${server('ftp').plain}/closed`;
     },
     message: /\/closed.*permission denied/i,
+    hint: /bridle doctor/,
   },
   {
     name: 'ftp: no permission to write',
     url: () => `${server('ftp').plain}/new`,
     message: /\/new.*not permitted/i,
+    hint: /bridle doctor/,
     isUpload: true,
   },
   {
@@ -281,6 +334,25 @@ const REFUSALS: readonly Refusal[] = [
     hint: /SSH_PRIVATE_KEY/,
   },
   { name: 'sftp: no such file', url: sshUrl('/none/f'), env: ssh(), message: /\/none\/f/ },
+  {
+    name: 'sftp: no such file, by a path with an escape',
+    url: sshUrl('/no%20ne'),
+    env: ssh(),
+    message: /\/no%20ne/,
+    hint: /as it stands/,
+  },
+  {
+    name: 'sftp: a server that nothing can be written to',
+    url: () => `sftp://${readOnly?.username}@127.0.0.1:${readOnly?.port}${readOnly?.files}/new`,
+    env: () => ({
+      SSH_PRIVATE_KEY: readOnly?.keys.ed25519 ?? '',
+      SSH_KNOWN_HOSTS: readOnly?.knownHosts ?? '',
+      BRIDLE_SSH_CONFIG: '/dev/null',
+    }),
+    message: /\/new.*permission denied/,
+    hint: /read-only/,
+    isUpload: true,
+  },
   { name: 's3: no such bucket', url: onS3('no-bucket'), env: aws, message: /no-bucket/, hint: /./ },
   {
     name: 's3: wrong key',

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
@@ -18,6 +18,7 @@ import {
   serverNames,
   startServer,
 } from '../../fixtures/servers/servers.ts';
+import { JAILS } from '../../fixtures/servers/sshd.ts';
 
 const SUPERVISE = fileURLToPath(new URL('../../fixtures/servers/supervise.sh', import.meta.url));
 const BASIC = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`;
@@ -188,6 +189,32 @@ describe('a server', () => {
     expect(isRunning(Number(pid))).toBe(true);
     holder.kill('SIGKILL');
     await expect.poll(() => isRunning(Number(pid)), { timeout: 10_000 }).toBe(false);
+  });
+
+  test('P9 takes with it what lies elsewhere, however its starter ends', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'bridle-elsewhere-'));
+    await writeFile(join(elsewhere, 'f'), '');
+    const line = [SUPERVISE, '-r', elsewhere, 'sleep', '1000'];
+    const script = `
+      const { spawn } = require('node:child_process');
+      spawn('/bin/sh', ${JSON.stringify(line)}, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+      console.log('started');
+      setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(createInterface({ input: holder.stdout }), 'line');
+    expect(existsSync(elsewhere)).toBe(true);
+    holder.kill('SIGKILL');
+    await expect.poll(() => existsSync(elsewhere), { timeout: 10_000 }).toBe(false);
+  });
+
+  test('P9 that is an sshd and does not come up leaves no jail', async () => {
+    const own = `bridle-jail-${process.pid}-`;
+    const jails = () => JAILS.flatMap((path) => readdirSync(path).filter((name) => name.startsWith(own)));
+    const sshd = await startServer('sshd');
+    expect(jails()).toHaveLength(process.getuid?.() === 0 ? 1 : 0);
+    await sshd.stop();
+    await expect(startServer('sshd', { sshdConfig: 'NoSuchOption yes' })).rejects.toThrow(/NoSuchOption/);
+    expect(jails()).toEqual([]);
   });
 
   test('that does not come up says why', async () => {

@@ -5,6 +5,7 @@ import type { RunningApache, RunningDav } from '../../fixtures/servers/dav.ts';
 import { type FaultProxy, type FaultRule, startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import { createHttpClient } from '../../src/http/client.ts';
+import { isPartialName } from '../../src/partial-name.ts';
 import { davEndpoint } from '../dav-subject.ts';
 import { MIB, runAll, scratch, sha256, transferOf } from '../faults/scene.ts';
 
@@ -51,7 +52,7 @@ async function store(url: string, content: Uint8Array): Promise<void> {
   }
 }
 
-const partialsIn = (path: string) => fs.readdirSync(path).filter((name) => name.startsWith('.bridle'));
+const partialsIn = (path: string) => fs.readdirSync(path).filter(isPartialName);
 
 describe('what is at the destination', () => {
   test.each(['apache', 'nginx'])(

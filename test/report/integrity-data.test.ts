@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { TransferError } from '../../src/errors.ts';
+import { FULL_HINT, TransferError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/outcome.ts';
 import { readAccounts } from '../../src/report/accounts.ts';
 import { appendIntegrityBlock, integrityBlock, integrityData } from '../../src/report/integrity-data.ts';
@@ -189,8 +189,9 @@ describe('integrity data', () => {
   });
 
   test('L1 a block that does not fit is an error, not half a block', () => {
+    const text = 'appending to the integrity data `/dev/full`: no space left on device';
     expect(() => appendIntegrityBlock('/dev/full', 'x')).toThrow(
-      new TransferError('no-space', 'appending to the integrity data `/dev/full`: no space left on device'),
+      new TransferError('no-space', text, { hint: FULL_HINT }),
     );
   });
 });

@@ -256,4 +256,16 @@ describe('progress without a terminal', () => {
     run.display.close();
     expect(run.screen.raw().split('\n')).toHaveLength(4);
   });
+
+  test('of a tree it tells no number of files and no end, which nobody knows', () => {
+    for (const isTTY of [true, false]) {
+      const run = start(80, { isTTY });
+      run.emit({ type: 'run-started', total: 0 }, started(0), { type: 'item-size', index: 0, bytes: MIB });
+      run.emit({ type: 'item-ended', outcome: outcome({ index: 0 }) }, started(1));
+      run.pass(20_000);
+      expect(run.screen.raw()).toMatch(/(?<!\/)1 file,? /);
+      expect(run.screen.raw()).not.toMatch(/%|\/0|left|\[ /);
+      run.display.close();
+    }
+  });
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connectScripted, type SftpFaults, type SftpFiles } from '../../fixtures/misbehaving/sftp.ts';
-import { TransferError } from '../../src/errors.ts';
+import { FULL_HINT, TransferError } from '../../src/errors.ts';
 import { isPartialName } from '../../src/partial-name.ts';
 import type { RetryUnit, WriteCall } from '../../src/protocol.ts';
 import { createPartialBook } from '../../src/sftp/partials.ts';
@@ -193,10 +193,10 @@ describe('writing', () => {
   test('L1 a full disk is `no-space`, not just a failure', async () => {
     const extensions = ['statvfs@openssh.com'];
     const early = write(sessionsWith(new Map(), { extensions, free: MIB }), content);
-    await expect(early).rejects.toMatchObject({ code: 'no-space', transient: false });
+    await expect(early).rejects.toMatchObject({ code: 'no-space', transient: false, hint: FULL_HINT });
     const small = content.subarray(0, 1000);
     const late = write(sessionsWith(new Map(), { extensions, free: 0, writeStatus: 4 }), small);
-    await expect(late).rejects.toMatchObject({ code: 'no-space' });
+    await expect(late).rejects.toMatchObject({ code: 'no-space', hint: FULL_HINT });
   });
 
   test('F4 P7 a server that falls silent is `stalled`', async () => {
