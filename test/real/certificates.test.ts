@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import {
 import { LOGIN, type RunningServer, startServer } from '../../fixtures/servers/servers.ts';
 import { bridle, type Ended, scratch } from '../commands/run-command.ts';
 
+const BRIDLE = fileURLToPath(new URL('../../bin/bridle', import.meta.url));
 const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 
 let door: GridDoor;
@@ -160,6 +161,33 @@ describe('authorities', () => {
     fs.writeFileSync(join(ftp.root, 'file'), 'of the grid');
     return `${ftp[role].replace('://', `://${LOGIN.username}:${LOGIN.password}@`)}/file`;
   }
+
+  /** Runs `bridle cat URL` without any variable, where /etc is what it is and `path` ends in the authority of the tests. */
+  function catWith(path: string, url: string): { readonly status: number | null; readonly stdout: string } {
+    if (process.getuid?.() !== 0) throw new Error('an /etc of its own needs root');
+    const script = `set -e
+      mount -t tmpfs none "$1"
+      mkdir "$1/upper" "$1/work"
+      mount -t overlay none -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
+      mkdir -p "$(dirname "$2")"
+      cat "$3" >> "$2"
+      exec "$4" cat --attempts 1 "$5"`;
+    const cwd = scratch();
+    const line = ['-m', 'sh', '-c', script, 'sh', cwd, path, CA, BRIDLE, url];
+    return spawnSync('unshare', line, {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, HOME: '/nowhere' },
+    });
+  }
+
+  test.each(['/etc/grid-security/certificates/0a1b2c3d.0', '/etc/ssl/certs/ca-certificates.crt'])(
+    'of this machine are trusted without being named, in `%s`',
+    (path) => {
+      const url = `davs://${door.authority}/file`;
+      expect(catWith(path, url)).toMatchObject({ status: 0, stdout: 'of the grid' });
+      expect(catWith('/etc/nobody/looks/here.pem', url)).toMatchObject({ status: 1, stdout: '' });
+    },
+  );
 
   test.each(places)('of a hashed directory that X509_CERT_DIR names are trusted by %s', async (_, url) => {
     const cwd = scratch();

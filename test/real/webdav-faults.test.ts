@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { RunningApache, RunningDav } from '../../fixtures/servers/dav.ts';
 import { type FaultProxy, type FaultRule, startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
@@ -136,6 +136,18 @@ describe('answers of a real server', () => {
     const { name: below, path } = folder(apache);
     await store(davUrl(apache, `/elsewhere/${below}/f`), Buffer.alloc(size, 7));
     expect(fs.readFileSync(join(path, 'f')).equals(Buffer.alloc(size, 7))).toBe(true);
+  });
+
+  test('a large body waits for 100 Continue, which a small one does not', async () => {
+    const { name: below } = folder(apache);
+    for (const size of [10, 3 * MIB])
+      await store(davUrl(apache, `/open/${below}/of-${size}`), Buffer.alloc(size));
+    const expected = await vi.waitFor(async () => {
+      const puts = (await apache.requests()).filter((line) => line.startsWith(`PUT /open/${below}/`));
+      expect(puts).toHaveLength(2);
+      return puts.map((line) => line.split(' ').at(-1));
+    });
+    expect(expected).toEqual(['-', '100-continue']);
   });
 
   test('F23 413 is `no-space`, and nothing is left', async () => {
