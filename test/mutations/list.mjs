@@ -593,12 +593,6 @@ export const MUTATIONS = {
     to: 'stat.size !== -1',
     test: ['test/dav/writing.test.ts', 'P2 F22 whose partial is gone'],
   },
-  'a WebDAV server that says done early is believed': {
-    file: 'src/dav/put.ts',
-    from: 'if (upload.isComplete()) return response;',
-    to: 'if (upload) return response;',
-    test: ['test/dav/writing.test.ts', 'P2 that the server calls done before'],
-  },
   'what a WebDAV server stored is not counted': {
     file: 'src/dav/write.ts',
     from: 'if (stat.size === undefined || stat.size === sent) return stat;',
