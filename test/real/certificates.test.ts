@@ -167,8 +167,8 @@ describe('authorities', () => {
     if (process.getuid?.() !== 0) throw new Error('an /etc of its own needs root');
     const script = `set -e
       mount -t tmpfs none "$1"
-      mkdir "$1/upper" "$1/work"
-      mount -t overlay none -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
+      mkdir "$1/upper" "$1/aside"
+      mount -t overlay none -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/aside" /etc
       mkdir -p "$(dirname "$2")"
       cat "$3" >> "$2"
       exec "$4" cat --attempts 1 "$5"`;
