@@ -2,12 +2,12 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
+import { authoritiesOf, readVerifyTls } from '../library/trust.ts';
 import { knownSchemes } from '../registry.ts';
 import type { Environment } from '../request.ts';
 import { chooseTransport } from '../sftp/choice.ts';
 import { stateDirectory } from '../state-directory.ts';
-import { readVerifyTls, type ServiceValues } from './session.ts';
-import { readAuthorities } from './trust.ts';
+import { readCertificateFiles, type ServiceValues } from './session.ts';
 import { VERSION } from './version.ts';
 
 /** One thing that was looked at. Holds no secret. */
@@ -79,7 +79,7 @@ async function trustFact(values: ServiceValues, env: Environment): Promise<Fact>
   const named = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'X509_CERT_DIR'].filter((name) => env[name]);
   const places = ['built-in', ...values.ca, ...named];
   try {
-    await readAuthorities(values.ca, env)();
+    await authoritiesOf(readCertificateFiles(values.ca), env)();
     return { label: 'trusts', text: places.join(', ') };
   } catch (error) {
     return { label: 'trusts', text: error instanceof Error ? error.message : 'unreadable', isWrong: true };
