@@ -30,6 +30,30 @@ export const MUTATIONS = {
     to: 'void one',
     test: ['test/sftp/reach.test.ts', 'sessions that nobody took'],
   },
+  'receipts of several secret queries count as those of one file': {
+    file: 'src/commands/receipt-demands.ts',
+    from: 'withoutMark(destination) === undefined\n    ? destination',
+    to: 'destination\n    ? destination',
+    test: ['test/commands/secret-queries.test.ts', 'P10 receipts of URLs'],
+  },
+  'what lies under a URL without its query is called wrong': {
+    file: 'src/verify.ts',
+    from: 'task.isNamedInPart ? unlessProven(verdict) : verdict',
+    to: 'verdict',
+    test: ['test/commands/secret-queries.test.ts', 'P10 receipts of URLs'],
+  },
+  'a record shows the tokens of URLs in variables': {
+    file: 'src/commands/pegasus-kickstart/environment.ts',
+    from: 'isSecretParameter(name) ?',
+    to: 'name === undefined ?',
+    test: [KICKSTART, 'is complete when a job failed'],
+  },
+  "AWS's package warns of this Node": {
+    file: 'src/credentials/aws.ts',
+    from: 'state.warningEmitted = true;',
+    to: '',
+    test: ['test/credentials/aws-chain.test.ts', 'P10 are found, shown'],
+  },
   'a digest that differs counts as equal': {
     file: 'src/integrity/verification.ts',
     from: 'if (found.equal) return',
