@@ -133,22 +133,19 @@ describe('transfer', () => {
     [{ X509_CERT_DIR: dirname(ca) }, 1, {}],
     [{ BRIDLE_TLS_VERIFY: 'off' }, 1, {}],
     [{ BRIDLE_TLS_VERIFY: 'off' }, 0, { verifyTls: true }],
-  ])(
-    'S11 the environment %j says whom to trust, as it does for commands',
-    async (env, done, options) => {
-      const secure = await serve(
-        async (visit) => {
-          for (;;) {
-            await visit.request();
-            visit.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
-          }
-        },
-        { certificate: 'server' },
-      );
-      const { summary } = await transfer([entry(`${secure.url}/f`, `${scratch()}/f`)], { env, ...options });
-      expect(summary).toMatchObject({ done, failed: 1 - done });
-    },
-  );
+  ])('S11 the environment %j says whom to trust, as it does for commands', async (env, done, options) => {
+    const secure = await serve(
+      async (visit) => {
+        for (;;) {
+          await visit.request();
+          visit.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+        }
+      },
+      { certificate: 'server' },
+    );
+    const { summary } = await transfer([entry(`${secure.url}/f`, `${scratch()}/f`)], { env, ...options });
+    expect(summary).toMatchObject({ done, failed: 1 - done });
+  });
 
   test.each([
     ['BRIDLE_GS_PARALLEL', 'many'],

@@ -171,7 +171,8 @@ describe('a record', () => {
         AWS_SECRET_ACCESS_KEY: 'marked',
         X509_USER_PROXY: '/tmp/x',
         http_proxy: 'http://me:marked@proxy:3128',
-        LINKS: 'see https://h/a?part=1&X-Amz-Signature=marked&X-Amz-Date=marked#d "https://h/b?SIG=marked" s3://b/k',
+        LINKS:
+          'see https://h/a?part=1&X-Amz-Signature=marked&X-Amz-Date=marked#d "https://h/b?SIG=marked" s3://b/k',
         LINK: 'https://me:marked@h/?%74oken=marked;v=2#access_token=marked',
         CODE: 'f() { g; code=$?; }',
       },
