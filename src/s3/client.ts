@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { TransferError } from '../errors.ts';
+import { errnoOf, TransferError } from '../errors.ts';
 import type { Bytes, Context, HttpResponse, S3Access } from '../protocol.ts';
 import { addressOf, encodeName } from './address.ts';
 import { type Failure, failureOf, readFailure, readText, s3Error, saysStale } from './failures.ts';
@@ -85,7 +85,7 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
         signal: request.signal,
       })
       .catch((error) => {
-        throw explained(error, access, address.origin);
+        throw explained(error, access, { origin: address.origin, isSecure });
       });
     return { ...response, origin: address.origin };
   }
@@ -201,12 +201,30 @@ async function* piecesOf(body: Uint8Array): Bytes {
   for (let at = 0; at < body.length; at += PIECE) yield body.subarray(at, at + PIECE);
 }
 
-function explained(error: unknown, access: S3Access, origin: string): unknown {
-  if (!(error instanceof TransferError) || error.code !== 'not-found' || error.hint !== undefined)
-    return error;
+/** What OpenSSL makes of a peer that speaks no TLS. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+]);
+
+/** With a hint at where the address came from, for what a wrong one is likely to cause. */
+function explained(
+  error: unknown,
+  access: S3Access,
+  { origin, isSecure }: { readonly origin: string; readonly isSecure: boolean },
+): unknown {
+  if (!(error instanceof TransferError)) return error;
+  const { code, message } = error;
+  const errno = errnoOf(error.cause) ?? '';
+  if (isSecure && access.endpoint?.startsWith('http:') && NO_TLS.has(errno)) {
+    // As the endpoint says itself: it will not be otherwise the next time.
+    const hint = `\`s3s\` asks by TLS, though the endpoint of ${access.source} has \`http:\`; \`s3\` asks as it says`;
+    return new TransferError('invalid-request', message, { cause: error, hint });
+  }
+  if (error.hint !== undefined || (code !== 'not-found' && errno !== 'ECONNREFUSED')) return error;
   const hint =
     access.endpoint === undefined
       ? `is the region right? set AWS_REGION, or AWS_ENDPOINT_URL for a service that is not Amazon's`
       : `the endpoint \`${origin}\` comes from ${access.source}`;
-  return new TransferError(error.code, error.message, { cause: error, hint });
+  return new TransferError(code, message, { cause: error, hint });
 }

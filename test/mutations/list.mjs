@@ -30,6 +30,12 @@ export const MUTATIONS = {
     to: 'void one',
     test: ['test/sftp/reach.test.ts', 'sessions that nobody took'],
   },
+  'a name with two slashes at its end is taken for the one with one': {
+    file: 'src/s3/stat.ts',
+    from: "return key === '' || key.endsWith('/') ? key : `${key}/`;",
+    to: "return key === '' ? key : `${key.replace(/[/]+$/, '')}/`;",
+    test: ['test/real/s3.test.ts', 'P1 a name with two slashes'],
+  },
   'receipts of several secret queries count as those of one file': {
     file: 'src/commands/receipt-demands.ts',
     from: 'withoutMark(destination) === undefined\n    ? destination',

@@ -104,6 +104,13 @@ describe('s3 on Ceph RGW 16', () => {
     return JSON.stringify(answer).includes('UploadId');
   };
 
+  /** An object of one byte, whatever its name. */
+  const put = async (key: string) => {
+    const body = Buffer.from('x');
+    const request = { method: 'PUT', bucket: 'two', key, body, signal: never, doing: 'put' } as const;
+    await (await client.send(request)).discard();
+  };
+
   test('P4 a broken upload goes on behind its acknowledged parts, in another process too', async () => {
     const content = randomBytes(30 * MIB);
     const path = '/one/resumed';
@@ -247,14 +254,7 @@ describe('s3 on Ceph RGW 16', () => {
     const queue = [...names, 'many-others/stays'];
     const worker = async () => {
       for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
-        const put = {
-          method: 'PUT',
-          bucket: 'two',
-          key: name,
-          body: Buffer.from('x'),
-          signal: never,
-        } as const;
-        await (await client.send({ ...put, doing: 'put' })).discard();
+        await put(name);
       }
     };
     await Promise.all(Array.from({ length: 4 }, worker));
@@ -265,6 +265,58 @@ describe('s3 on Ceph RGW 16', () => {
     await endpoint.remove!('/two/many', { ...call, recursive: true });
     expect(await failureOf(endpoint.stat('/two/many', call))).toMatchObject({ code: 'not-found' });
     expect(await endpoint.stat('/two/many-others/stays', call)).toMatchObject({ type: 'file' });
+  });
+
+  test('P1 a name with two slashes at its end is another one: nothing beside it is listed or removed', async () => {
+    for (const key of ['odd/safe', 'odd//in', 'odd//deep/in', '/lead', 'beside']) await put(key);
+    const names = async (path: string) => {
+      const found: string[] = [];
+      for await (const { name, stat } of endpoint.list!(path, { ...call, recursive: true })) {
+        if (stat.type === 'file') found.push(name);
+      }
+      return found;
+    };
+    expect(await names('/two/odd//')).toEqual(['deep/in', 'in']);
+    expect(await names('/two//')).toEqual(['lead']);
+    await endpoint.remove!('/two/odd//', { ...call, recursive: true });
+    await endpoint.remove!('/two//', { ...call, recursive: true });
+    expect(await names('/two/odd')).toEqual(['safe']);
+    expect(await endpoint.stat('/two/beside', call)).toMatchObject({ type: 'file' });
+  });
+
+  test('what is no path, or no name for the service, is said by its name', async () => {
+    for (const key of ['strange//a', 'strange/../b']) await put(key);
+    const problems: (string | undefined)[] = [];
+    for await (const { stat, problem } of endpoint.list!('/two/strange', { ...call, recursive: true })) {
+      if (stat.type === 'file') problems.push(problem);
+    }
+    expect(problems).toEqual(
+      ['../b', '/a'].map((name) => `\`${name}\` has a part that is empty, \`.\` or \`..\``),
+    );
+    const long = store(endpoint, `/two/${'n'.repeat(1025)}`, Buffer.from('x'));
+    expect(await failureOf(long)).toMatchObject({ code: 'invalid-request', transient: false });
+    await store(endpoint, `/two/${'n'.repeat(1024)}`, Buffer.from('x'));
+  });
+
+  test('the marker of a directory is that directory: removed when nothing else is there, and with everything else', async () => {
+    for (const key of ['marked/', 'marked/file', 'empty/', 'both', 'both/in']) await put(key);
+    const found: string[] = [];
+    for await (const { name } of endpoint.list!('/two/marked', call)) found.push(name);
+    expect(found).toEqual(['file']);
+    expect(await endpoint.stat('/two/empty', call)).toEqual({ type: 'directory' });
+    for (const path of ['/two/marked', '/two/marked/']) {
+      expect(await failureOf(endpoint.remove!(path, call)), path).toMatchObject({ code: 'already-exists' });
+    }
+    await endpoint.remove!('/two/empty', call);
+    expect(await failureOf(endpoint.stat('/two/empty', call))).toMatchObject({ code: 'not-found' });
+    await endpoint.remove!('/two/marked', { ...call, recursive: true });
+    expect(await failureOf(endpoint.stat('/two/marked', call))).toMatchObject({ code: 'not-found' });
+    // A file whose name others begin with goes alone, and with all of them.
+    await endpoint.remove!('/two/both', call);
+    expect(await endpoint.stat('/two/both', call)).toEqual({ type: 'directory' });
+    await put('both');
+    await endpoint.remove!('/two/both', { ...call, recursive: true });
+    expect(await failureOf(endpoint.stat('/two/both', call))).toMatchObject({ code: 'not-found' });
   });
 
   test('one by one where the site says that it has no batches', async () => {
