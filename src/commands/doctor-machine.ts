@@ -22,6 +22,7 @@ export interface Fact {
 /** Variables that name a file, each also with `_site` behind it, and whether others may read that file. */
 const FILE_VARIABLES: Readonly<Record<string, 'secret' | 'public'>> = {
   PEGASUS_CREDENTIALS: 'secret',
+  S3CFG: 'secret',
   NETRC: 'secret',
   BEARER_TOKEN_FILE: 'secret',
   X509_USER_PROXY: 'secret',
@@ -37,10 +38,32 @@ const FILE_VARIABLES: Readonly<Record<string, 'secret' | 'public'>> = {
 };
 
 /** Variables that are secrets themselves, or choose among them. Only that they are set is told. */
-const VALUE_VARIABLES = ['BEARER_TOKEN', 'AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'STORAGE_EMULATOR_HOST'];
+const VALUE_VARIABLES = [
+  'BEARER_TOKEN',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_PROFILE',
+  'AWS_NO_SIGN_REQUEST',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'STORAGE_EMULATOR_HOST',
+  'CLOUDSDK_AUTH_DISABLE_CREDENTIALS',
+  'SSH_AUTH_SOCK',
+];
 
 /** Files that are looked at where no variable names another. */
-const USUAL_FILES = ['.netrc', '.aws/credentials', '.ssh/known_hosts', '.boto'];
+function usualFiles(env: Environment, home: string): readonly string[] {
+  const uid = process.geteuid?.() ?? 0;
+  return [
+    ...['.pegasus/credentials.conf', '.pegasus/s3cfg', '.netrc', '.aws/credentials'].map((name) =>
+      join(home, name),
+    ),
+    join(env.CLOUDSDK_CONFIG || join(home, '.config/gcloud'), 'application_default_credentials.json'),
+    join(home, '.ssh/known_hosts'),
+    ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, `bt_u${uid}`)] : []),
+    `/tmp/bt_u${uid}`,
+    `/tmp/x509up_u${uid}`,
+  ];
+}
 
 const PROXY_VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'OSG_SQUID_LOCATION'];
 
@@ -106,9 +129,8 @@ function credentialFacts(env: Environment, home: string): readonly Fact[] {
     if (VALUE_VARIABLES.includes(name)) facts.push({ label: 'credentials', text: `${name} is set` });
     else if (known) facts.push(fileFact(`${name}: ${value}`, value, FILE_VARIABLES[known] === 'secret'));
   }
-  for (const name of USUAL_FILES) {
-    const path = join(home, name);
-    if (existsSync(path)) facts.push(fileFact(path, path, !name.endsWith('known_hosts')));
+  for (const path of usualFiles(env, home)) {
+    if (existsSync(path)) facts.push(fileFact(path, path, !path.endsWith('known_hosts')));
   }
   return facts.length > 0 ? facts : [{ label: 'credentials', text: 'none found' }];
 }

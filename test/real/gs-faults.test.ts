@@ -437,6 +437,23 @@ describe('directories', () => {
     expect([...(emulator.store.buckets.get(BUCKET)?.objects.keys() ?? [])]).toEqual(['tree-house']);
   });
 
+  test('P1 a file and a directory of one name are two: a slash at the end means the directory', async () => {
+    const { emulator } = await scene(1);
+    for (const name of ['both', 'both/in', 'both/deep/in', 'empty/', 'empty']) {
+      store(emulator, name, Buffer.from(name));
+    }
+    const { open, call } = openAt(emulator.origin);
+    const endpoint = open(BUCKET);
+    const names = () => [...(emulator.store.buckets.get(BUCKET)?.objects.keys() ?? [])].sort();
+    expect(await endpoint.stat('/both', call)).toMatchObject({ type: 'file', size: 4 });
+    expect(await endpoint.stat('/both/', call)).toEqual({ type: 'directory' });
+    await expect(endpoint.stat('/both/in/', call)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(endpoint.remove!('/both/', call)).rejects.toMatchObject({ code: 'already-exists' });
+    await endpoint.remove!('/both/', { ...call, recursive: true });
+    await endpoint.remove!('/empty/', call);
+    expect(names()).toEqual(['both', 'empty']);
+  });
+
   test('a bucket is made in its project, and removed with everything in it only when asked', async () => {
     const { emulator } = await scene(1);
     const { open, call } = openAt(emulator.origin, 'p');
