@@ -30,11 +30,17 @@ export const MUTATIONS = {
     to: 'void one',
     test: ['test/sftp/reach.test.ts', 'sessions that nobody took'],
   },
-  'a name with two slashes at its end is taken for the one with one': {
-    file: 'src/s3/stat.ts',
-    from: "return key === '' || key.endsWith('/') ? key : `${key}/`;",
-    to: "return key === '' ? key : `${key.replace(/[/]+$/, '')}/`;",
-    test: ['test/real/s3.test.ts', 'P1 a name with two slashes'],
+  'an answer of S3 that is refused keeps its connection': {
+    file: 'src/s3/read.ts',
+    from: '    await response.discard();\n    throw error;',
+    to: '    throw error;',
+    test: ['test/s3/read-faults.test.ts', 'P7 answers whose body'],
+  },
+  'a package is loaded before it is needed': {
+    file: 'src/credentials/aws.ts',
+    from: "import { TransferError } from '../errors.ts';",
+    to: "import { TransferError } from '../errors.ts';\nimport '@aws-sdk/core/client';",
+    test: ['test/loading.test.ts', 's3 loads the packages'],
   },
   'receipts of several secret queries count as those of one file': {
     file: 'src/commands/receipt-demands.ts',

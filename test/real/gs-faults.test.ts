@@ -272,6 +272,31 @@ describe('downloads', () => {
     expect(fs.readFileSync(join(directory, 'to')).equals(content)).toBe(true);
   });
 
+  test('P7 answers whose body nobody reads to its end keep no connection', async () => {
+    const { emulator, content } = await scene(3 * MIB);
+    store(emulator, 'dir/file', content);
+    const http = createHttpClient({
+      version: 'test',
+      connectionsPerOrigin: 1,
+      proxyEnv: {},
+      warn: () => undefined,
+      timeouts: { firstByte: 5 },
+    });
+    afterwards(() => http.close());
+    const secrets = async (): Promise<Secrets> => ({ google: { endpoint: emulator.origin } });
+    const endpoint = openGs(parseUrl(URL_OF_FILE).location, { http, secrets });
+    const { signal } = new AbortController();
+    const read = (more: object = {}) => endpoint.read('/dir/file', { signal, ...more });
+    await expect(endpoint.read('/none', { signal })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(read({ version: 'generation 1' })).rejects.toMatchObject({ code: 'changed' });
+    await expect(read({ range: { start: 4 * MIB } })).rejects.toMatchObject({ code: 'changed' });
+    await (await read()).discard?.();
+    for await (const _ of (await read()).bytes) break;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of (await read()).bytes) chunks.push(Buffer.from(chunk));
+    expect(Buffer.concat(chunks).equals(content)).toBe(true);
+  });
+
   test('F8 P1 a body that is cut and overwritten meanwhile is never mixed', async () => {
     const { download, emulator, content, directory } = await scene();
     store(emulator, 'dir/file', content);
