@@ -90,16 +90,26 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
     return { ...response, origin: address.origin };
   }
 
-  /** True when the region of the bucket was learnt from the failure. A refused HEAD says nothing, so the bucket is asked. */
-  async function learnRegion(failure: Failure, request: S3Request, access: S3Access): Promise<boolean> {
-    const used = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
-    let { region } = failure;
-    if (region === undefined && request.method === 'HEAD' && [301, 400].includes(failure.status)) {
-      const { bucket, signal, doing } = request;
-      const query = { 'list-type': '2', 'max-keys': '0' };
-      const asked = await sendOnce({ method: 'GET', bucket, query, signal, doing }, access);
-      region = (await readFailure(asked)).region;
+  /** What the answer says. A refused HEAD has no body to say why: the bucket is asked, which is refused for the same. */
+  async function failureIn(response: HttpResponse, request: S3Request, access: S3Access): Promise<Failure> {
+    const failure = await readFailure(response);
+    const isMute = request.method === 'HEAD' && failure.code === undefined;
+    const { status, region } = failure;
+    if (!isMute || ![301, 400, 403].includes(status) || (status === 301 && region !== undefined)) {
+      return failure;
     }
+    const { bucket, signal, doing } = request;
+    const query = { 'list-type': '2', 'max-keys': '0' };
+    const asked = await sendOnce({ method: 'GET', bucket, query, signal, doing }, access);
+    const said = await readFailure(asked);
+    return said.code === undefined
+      ? failure
+      : { ...(region === undefined ? {} : { region }), ...said, status };
+  }
+
+  /** True when the region of the bucket was learnt from the failure. */
+  function learnRegion({ region }: Failure, request: S3Request, access: S3Access): boolean {
+    const used = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
     if (region === undefined || region === used || !/^[a-z0-9-]{1,64}$/.test(region)) return false;
     learnt.regions.set(request.bucket, region);
     return true;
@@ -120,14 +130,14 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
       const response = await sendOnce(request, access);
       const { status } = response;
       if ((status >= 200 && status < 300) || request.accepts?.includes(status)) return response;
-      const failure = await readFailure(response);
+      const failure = await failureIn(response, request, access);
       const error = s3Error(failure, {
         doing: request.doing,
         bucket: request.bucket,
         access,
         origin: response.origin,
       });
-      if (!tried.region && (await learnRegion(failure, request, access))) tried.region = true;
+      if (!tried.region && learnRegion(failure, request, access)) tried.region = true;
       else if (!tried.clock && learnClock(failure)) tried.clock = true;
       else if (!tried.keys && saysStale(failure)) {
         tried.keys = true;

@@ -42,6 +42,12 @@ export const MUTATIONS = {
     to: "import { TransferError } from '../errors.ts';\nimport '@aws-sdk/core/client';",
     test: ['test/loading.test.ts', 's3 loads the packages'],
   },
+  'a refused HEAD is not asked why': {
+    file: 'src/s3/client.ts',
+    from: "request.method === 'HEAD' && failure.code === undefined",
+    to: "request.method === 'HEAD' && failure.status === 301",
+    test: ['test/s3/client.test.ts', 'F13 of a HEAD'],
+  },
   'receipts of several secret queries count as those of one file': {
     file: 'src/commands/receipt-demands.ts',
     from: 'withoutMark(destination) === undefined\n    ? destination',

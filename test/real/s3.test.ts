@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readCertificate } from '../../fixtures/misbehaving/server.ts';
 import { OTHER_S3_USER, type RunningCephRgw, S3_USER } from '../../fixtures/servers/ceph-rgw.ts';
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
@@ -368,6 +368,28 @@ describe('s3 on Ceph RGW 16', () => {
       code: 'permission-denied',
     });
   });
+
+  test.each([-2, 2])(
+    'a clock that is %d hours off costs one more request, also where a HEAD is refused without a word',
+    async (hours) => {
+      await put('timely');
+      const now = Date.now.bind(Date);
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + hours * 3_600_000);
+      try {
+        const wrong = await openS3('s3://test@site/', access(), http);
+        expect(await wrong.stat('/two/timely', call)).toMatchObject({ type: 'file', size: 1 });
+        await store(wrong, '/two/timely', Buffer.from('later'));
+        expect(String(await contentOf(wrong, '/two/timely'))).toBe('later');
+        // Who may not do it is told that, and not to set the clock.
+        const stranger = await openS3('s3://test@site/', { ...access(), ...OTHER_S3_USER }, http);
+        expect(await failureOf(stranger.stat('/two/timely', call))).toMatchObject({
+          code: 'permission-denied',
+        });
+      } finally {
+        clock.mockRestore();
+      }
+    },
+  );
 
   test('who lets everybody read is read without keys', async () => {
     const put = {
