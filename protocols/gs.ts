@@ -36,11 +36,16 @@ export function open(location: Location, context: Context): Endpoint {
         await api.json({ method: 'GET', path: bucketPath(bucket), signal, doing });
         return { type: 'directory' };
       }
-      const response = await api.send({ method: 'GET', path: objectPath(bucket, name), signal, doing });
-      if (response.status === 200) {
+      // With a slash at its end it is a directory, whatever file has the name without.
+      const response = path.endsWith('/')
+        ? undefined
+        : await api.send({ method: 'GET', path: objectPath(bucket, name), signal, doing });
+      if (response?.status === 200) {
         return statOf(objectOf(await jsonOf(response, doing), doing));
       }
-      const error = await refused(response, doing);
+      const error = response
+        ? await refused(response, doing)
+        : new TransferError('not-found', `${doing}: nothing has such a name`);
       if (error.code === 'not-found' && (await isThere(api, `${name}/`, call))) return { type: 'directory' };
       throw error;
     },

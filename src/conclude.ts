@@ -1,7 +1,7 @@
 import type { AttemptResult } from './attempt.ts';
 import { errnoOf, TransferError, toTransferError } from './errors.ts';
-import { formatLocation } from './location.ts';
-import type { Attempt, Failure, Outcome, Status, Verification } from './outcome.ts';
+import { formatLocation, type UrlSecret } from './location.ts';
+import type { Attempt, Failure, Outcome, Status, UrlRest, Verification } from './outcome.ts';
 import type { Pair, TransferStep } from './plan.ts';
 
 /** What is known of one transfer while it goes on. */
@@ -49,6 +49,7 @@ export function succeeded(
     linkage: step.linkage,
     source: pair.source.location,
     destination: pair.destination.location,
+    ...restOf(pair),
     route: result.route,
     bytes: result.bytes,
     resumedFrom: result.resumedFrom,
@@ -60,6 +61,21 @@ export function succeeded(
     ...(result.blocks ? { blocks: result.blocks } : {}),
     ...(result.versions ? { versions: result.versions } : {}),
     notes: result.notes.length === 0 ? progress.notes : [...progress.notes, ...result.notes],
+  };
+}
+
+function restOf({ source, destination }: Pair): Pick<Outcome, 'rest'> {
+  if (!source.secret && !destination.secret) return {};
+  const [from, to] = [urlRest(source.secret), urlRest(destination.secret)];
+  return { rest: { ...(from ? { source: from } : {}), ...(to ? { destination: to } : {}) } };
+}
+
+function urlRest(secret: UrlSecret | undefined): UrlRest | undefined {
+  if (!secret) return undefined;
+  const { username, query } = secret;
+  return {
+    ...(username === undefined ? {} : { username }),
+    ...(query === undefined ? {} : { hasSecretQuery: true }),
   };
 }
 

@@ -99,11 +99,10 @@ export async function transfer(
   };
   const more = { trusted: await openTrust(options), ...(await readCatalogs(options, emit)) };
   consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
-  const endpoints = openEndpoints(
-    options,
-    options.perHost ?? options.threads ?? DEFAULTS.threads,
-    (key, message) => emit({ type: 'warning', key, message }),
-  );
+  const endpoints = openEndpoints(options, {
+    connections: options.perHost ?? options.threads ?? DEFAULTS.threads,
+    warn: (key, message) => emit({ type: 'warning', key, message }),
+  });
   try {
     const input = {
       total: all.length,

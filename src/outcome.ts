@@ -36,6 +36,13 @@ export interface Failure {
   readonly retryAfter?: number;
 }
 
+/** What the URL of one side held besides its location. */
+export interface UrlRest {
+  readonly username?: string;
+  /** A query that grants access belongs to the URL; it is kept nowhere. */
+  readonly hasSecretQuery?: true;
+}
+
 /** How the bytes went. `none`: there was nothing to move. */
 export type RouteKind = 'link' | 'move' | 'copy' | 'stream' | 'none';
 
@@ -67,6 +74,8 @@ export interface Outcome {
   /** The pair that succeeded, else the last one tried. For mkdir and remove both are the target. */
   readonly source: Location;
   readonly destination: Location;
+  /** Of what is done. */
+  readonly rest?: { readonly source?: UrlRest; readonly destination?: UrlRest };
   readonly route: RouteKind;
   /** Bytes of the file; 0 when nothing was moved. */
   readonly bytes: number;

@@ -19,6 +19,8 @@ export interface VerifyTask {
   readonly digests: readonly Digest[];
   /** Bytes that it must have. */
   readonly size?: number | undefined;
+  /** The URL is not the whole one: what is not found there may still be where it was stored. */
+  readonly isNamedInPart?: boolean;
 }
 
 export type Verdict = {
@@ -70,7 +72,10 @@ export async function* verifyBatches(
       yield* verifyLocal(run.batches, tools);
       continue;
     }
-    const verdicts = mapAhead(each(run.batches), tools.threads, (task) => verifyRemote(task, tools, retry));
+    const verdicts = mapAhead(each(run.batches), tools.threads, async (task) => {
+      const verdict = await verifyRemote(task, tools, retry);
+      return task.isNamedInPart ? unlessProven(verdict) : verdict;
+    });
     for await (const verdict of verdicts) yield [verdict];
   }
 }
@@ -184,6 +189,15 @@ function judge(
   }
   const { by, reused } = found;
   return { name, status: 'proven', by, digest: strongest(digests), size: found.size, reused };
+}
+
+/** Something else under a part of the name says nothing of what is under the whole. */
+function unlessProven(verdict: Verdict): Verdict {
+  if (verdict.status === 'proven') return verdict;
+  const { name, problem } = verdict;
+  const why =
+    'a query that grants access is not written down (`bridle verify ALG:HEX URL` takes the whole URL)';
+  return { name, status: 'unverifiable', problem: `${why}, and without it: ${problem}` };
 }
 
 function failed({ name }: VerifyTask, error: TransferError): Verdict {

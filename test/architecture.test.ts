@@ -101,6 +101,7 @@ const RULES: readonly Rule[] = [
 /** Who may import a package; no package is for everyone. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
   undici: below('src/http'),
+  '@aws-sdk/core': below('src/credentials'),
   '@aws-sdk/credential-provider-node': below('src/credentials'),
   '@smithy/shared-ini-file-loader': below('src/credentials'),
   'fast-xml-parser': /^src\/(dav|s3|integrity\/manifests|job\/reading)\//,

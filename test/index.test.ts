@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MisbehavingServer, startMisbehaving } from '../fixtures/misbehaving/server.ts';
@@ -16,12 +16,14 @@ import {
 } from '../src/index.ts';
 import { readReceipts } from '../src/integrity/receipts.ts';
 import { scratch } from './commands/run-command.ts';
+import { closeAll, serve } from './http/scripted.ts';
 
 let server: MisbehavingServer | undefined;
 
 afterEach(async () => {
   await server?.close();
   server = undefined;
+  await closeAll();
 });
 
 function entry(from: string, to: string, more: object = {}): Entry {
@@ -121,6 +123,37 @@ describe('transfer', () => {
     const env = { PLACE: cwd };
     expect((await transfer([entry('file://$PLACE/a', 'file://$PLACE/b')], { env })).summary.done).toBe(1);
     expect((await transfer([entry('file://$PLACE/a', 'file://$PLACE/c')])).summary.failed).toBe(1);
+  });
+
+  const ca = fileURLToPath(new URL('../fixtures/tls/ca.pem', import.meta.url));
+
+  test.each([
+    [{}, 0, {}],
+    [{ SSL_CERT_FILE: ca }, 1, {}],
+    [{ X509_CERT_DIR: dirname(ca) }, 1, {}],
+    [{ BRIDLE_TLS_VERIFY: 'off' }, 1, {}],
+    [{ BRIDLE_TLS_VERIFY: 'off' }, 0, { verifyTls: true }],
+  ])('S11 the environment %j says whom to trust, as it does for commands', async (env, done, options) => {
+    const secure = await serve(
+      async (visit) => {
+        for (;;) {
+          await visit.request();
+          visit.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+        }
+      },
+      { certificate: 'server' },
+    );
+    const { summary } = await transfer([entry(`${secure.url}/f`, `${scratch()}/f`)], { env, ...options });
+    expect(summary).toMatchObject({ done, failed: 1 - done });
+  });
+
+  test.each([
+    ['BRIDLE_GS_PARALLEL', 'many'],
+    ['BRIDLE_FTP_TLS', 'perhaps'],
+    ['BRIDLE_TLS_VERIFY', 'perhaps'],
+  ])('%s means what it does to commands, and another word is refused', async (name, word) => {
+    const error = await transfer([], { env: { [name]: word } }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'invalid-request', message: expect.stringContaining(name) });
   });
 });
 

@@ -2,12 +2,12 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
+import { authoritiesOf, readVerifyTls } from '../library/trust.ts';
 import { knownSchemes } from '../registry.ts';
 import type { Environment } from '../request.ts';
 import { chooseTransport } from '../sftp/choice.ts';
 import { stateDirectory } from '../state-directory.ts';
-import { readVerifyTls, type ServiceValues } from './session.ts';
-import { readAuthorities } from './trust.ts';
+import { readCertificateFiles, type ServiceValues } from './session.ts';
 import { VERSION } from './version.ts';
 
 /** One thing that was looked at. Holds no secret. */
@@ -22,6 +22,7 @@ export interface Fact {
 /** Variables that name a file, each also with `_site` behind it, and whether others may read that file. */
 const FILE_VARIABLES: Readonly<Record<string, 'secret' | 'public'>> = {
   PEGASUS_CREDENTIALS: 'secret',
+  S3CFG: 'secret',
   NETRC: 'secret',
   BEARER_TOKEN_FILE: 'secret',
   X509_USER_PROXY: 'secret',
@@ -37,10 +38,32 @@ const FILE_VARIABLES: Readonly<Record<string, 'secret' | 'public'>> = {
 };
 
 /** Variables that are secrets themselves, or choose among them. Only that they are set is told. */
-const VALUE_VARIABLES = ['BEARER_TOKEN', 'AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'STORAGE_EMULATOR_HOST'];
+const VALUE_VARIABLES = [
+  'BEARER_TOKEN',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_PROFILE',
+  'AWS_NO_SIGN_REQUEST',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'STORAGE_EMULATOR_HOST',
+  'CLOUDSDK_AUTH_DISABLE_CREDENTIALS',
+  'SSH_AUTH_SOCK',
+];
 
 /** Files that are looked at where no variable names another. */
-const USUAL_FILES = ['.netrc', '.aws/credentials', '.ssh/known_hosts', '.boto'];
+function usualFiles(env: Environment, home: string): readonly string[] {
+  const uid = process.geteuid?.() ?? 0;
+  return [
+    ...['.pegasus/credentials.conf', '.pegasus/s3cfg', '.netrc', '.aws/credentials'].map((name) =>
+      join(home, name),
+    ),
+    join(env.CLOUDSDK_CONFIG || join(home, '.config/gcloud'), 'application_default_credentials.json'),
+    join(home, '.ssh/known_hosts'),
+    ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, `bt_u${uid}`)] : []),
+    `/tmp/bt_u${uid}`,
+    `/tmp/x509up_u${uid}`,
+  ];
+}
 
 const PROXY_VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'OSG_SQUID_LOCATION'];
 
@@ -79,7 +102,7 @@ async function trustFact(values: ServiceValues, env: Environment): Promise<Fact>
   const named = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'X509_CERT_DIR'].filter((name) => env[name]);
   const places = ['built-in', ...values.ca, ...named];
   try {
-    await readAuthorities(values.ca, env)();
+    await authoritiesOf(readCertificateFiles(values.ca), env)();
     return { label: 'trusts', text: places.join(', ') };
   } catch (error) {
     return { label: 'trusts', text: error instanceof Error ? error.message : 'unreadable', isWrong: true };
@@ -106,9 +129,8 @@ function credentialFacts(env: Environment, home: string): readonly Fact[] {
     if (VALUE_VARIABLES.includes(name)) facts.push({ label: 'credentials', text: `${name} is set` });
     else if (known) facts.push(fileFact(`${name}: ${value}`, value, FILE_VARIABLES[known] === 'secret'));
   }
-  for (const name of USUAL_FILES) {
-    const path = join(home, name);
-    if (existsSync(path)) facts.push(fileFact(path, path, !name.endsWith('known_hosts')));
+  for (const path of usualFiles(env, home)) {
+    if (existsSync(path)) facts.push(fileFact(path, path, !path.endsWith('known_hosts')));
   }
   return facts.length > 0 ? facts : [{ label: 'credentials', text: 'none found' }];
 }

@@ -27,18 +27,24 @@ export async function placeFacts(
   describeCredential: () => Promise<string>,
 ): Promise<readonly Fact[]> {
   const facts: Fact[] = [];
+  const full = pathOf(place.location);
+  let endpoint: Endpoint | undefined;
   try {
     facts.push({ label: 'credential', text: await describeCredential() });
-    const endpoint = await endpoints.open(place);
+    endpoint = await endpoints.open(place);
     facts.push({ label: 'can', text: ['read', ...abilitiesOf(endpoint)].join(', ') });
-    const full = pathOf(place.location);
     const stat = await endpoint.stat(full, { signal });
     facts.push({ label: 'there', text: describeStat(stat) });
     if (stat.type === 'file') facts.push(...(await readFacts(endpoint, full, stat, signal)));
     else if (endpoint.list) facts.push(await listFact(endpoint, full, signal));
     facts.push(...(await serviceFacts(endpoint, full, signal)));
   } catch (error) {
-    facts.push(failure('there', error));
+    const known = failure('there', error);
+    facts.push(known);
+    // Where something is to be written nothing needs to be yet.
+    const isAbsent = error instanceof TransferError && error.code === 'not-found';
+    const told = isAbsent && endpoint ? await serviceFacts(endpoint, full, signal) : [];
+    facts.push(...told.filter(({ isWrong }) => !isWrong));
   }
   return facts;
 }

@@ -1,4 +1,5 @@
-import { readReceipts } from '../integrity/receipts.ts';
+import { type ReceiptFacts, readReceipts } from '../integrity/receipts.ts';
+import { withoutMark } from '../report/url-text.ts';
 import type { VerifyTask } from '../verify.ts';
 import { parseArgument } from './arguments.ts';
 import type { Visit } from './places.ts';
@@ -20,14 +21,20 @@ export async function readReceiptDemands(
   )) {
     const name = `${text}: line ${line}`;
     if (problem !== undefined) findings.push({ name, status: isBroken ? 'wrong' : 'unverifiable', problem });
-    // A destination that was written again is what was written last.
-    if (receipt) tasks.set(receipt.destination, taskOf(name, receipt));
+    if (receipt) tasks.set(keyOf(receipt), taskOf(name, receipt));
   }
   const last = [...tasks.values()];
   return {
     tasks: last.filter((one) => 'place' in one),
     findings: [...findings, ...last.filter((one) => 'problem' in one)],
   };
+}
+
+/** A destination that was written again is what was written last, where its whole name is there to know it by. */
+function keyOf({ destination, digests }: Pick<ReceiptFacts, 'destination' | 'digests'>): string {
+  return withoutMark(destination) === undefined
+    ? destination
+    : `${destination} ${digests.map(({ value }) => value).join(' ')}`;
 }
 
 function taskOf(
@@ -38,7 +45,15 @@ function taskOf(
     return { name: destination, status: 'unverifiable', problem: `${where} has no digest of it` };
   }
   try {
-    return { name: destination, place: parseArgument(destination), digests, size };
+    const bare = withoutMark(destination);
+    const place = parseArgument(bare ?? destination);
+    return {
+      name: destination,
+      place,
+      digests,
+      size,
+      ...(bare === undefined ? {} : { isNamedInPart: true }),
+    };
   } catch {
     return { name: destination, status: 'unverifiable', problem: `${where}: it names no place` };
   }

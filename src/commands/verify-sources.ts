@@ -180,8 +180,10 @@ function once(
   return all;
 }
 
-function keyOf({ place }: VerifyTask): string {
-  return formatLocation(place.location);
+/** Of a URL that is not whole, nobody knows whether it is the same as another. */
+function keyOf({ place, digests, isNamedInPart }: VerifyTask): string {
+  const name = formatLocation(place.location);
+  return isNamedInPart ? `${name} ${digests.map(({ value }) => value).join(' ')}` : name;
 }
 
 function joined(one: VerifyTask, other: VerifyTask): VerifyTask {

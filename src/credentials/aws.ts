@@ -45,7 +45,12 @@ export function createAws({ env, home }: AwsOptions): Aws {
   let config: Promise<Sections> | undefined;
 
   async function loadProvider(): Promise<Provider> {
-    const { defaultProvider } = await import('@aws-sdk/credential-provider-node');
+    const [{ defaultProvider }, { state }] = await Promise.all([
+      import('@aws-sdk/credential-provider-node'),
+      import('@aws-sdk/core/client'),
+    ]);
+    // It tells whoever runs Node 20, by eight lines on stderr, what only we can do something about.
+    state.warningEmitted = true;
     return defaultProvider({ profile, filepath, configFilepath });
   }
 

@@ -80,6 +80,6 @@ function* directories(name: string, seen: Set<string>): Generator<Entry> {
 
 function entryOf(name: string, object: ObjectResource): Entry {
   const isPath = name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
-  const problem = isPath ? {} : { problem: 'its name has a part that is empty, `.` or `..`' };
+  const problem = isPath ? {} : { problem: `\`${name}\` has a part that is empty, \`.\` or \`..\`` };
   return { name, stat: statOf(object), ...problem };
 }

@@ -13,7 +13,8 @@ export async function removeObject(api: Api, path: string, call: RemoveCall): Pr
   const prefix = name === '' ? '' : `${name}/`;
   if (call.recursive) await removeBelow(api, prefix, call);
   if (name === '') return removeBucket(api, call);
-  if (await removeOne(api, name, call)) return;
+  // What ends in a slash is a directory: a file with the name without it is none of its own.
+  if (!path.endsWith('/') && (await removeOne(api, name, call))) return;
   if (call.recursive) return;
   // A directory that holds nothing is its placeholder.
   const isEmptied = await removeOne(api, prefix, call, { unlessFilled: true });

@@ -130,7 +130,10 @@ async function* withTools<T>(
 ): AsyncGenerator<T> {
   const { signal = new AbortController().signal, threads = DEFAULTS.threads, trustUnchanged = [] } = options;
   const trusted = trustUnchanged.length === 0 ? undefined : openTrust(trustUnchanged);
-  const endpoints = openEndpoints(options, threads, (_, message) => options.onWarning?.(message));
+  const endpoints = openEndpoints(options, {
+    connections: threads,
+    warn: (_, message) => options.onWarning?.(message),
+  });
   try {
     yield* work({
       open: endpoints.open,

@@ -4,11 +4,13 @@ import { parseDigest } from '../integrity/expected.ts';
 import { findFormat } from '../integrity/manifests/formats.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
 import { isBelowRoot, isSelfRooted } from '../integrity/manifests/names.ts';
+import { createNameSet, type NameSet } from '../integrity/name-set.ts';
 import { formatLocation, LOCAL_SCHEMES } from '../location.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Digest } from '../protocol.ts';
 import type { Consumer, Write } from './consumer.ts';
 import { openPartialFile } from './partial-file.ts';
+import { urlText } from './url-text.ts';
 
 export interface ChecksumsOptions {
   readonly path: string;
@@ -43,6 +45,7 @@ export function checksumsFile({ path, format, blocks = false, warn }: ChecksumsO
   const file = openPartialFile(resolve(path));
   file.append(writer.begin());
   let without = 0;
+  const alone = createAlone();
   return {
     event(event) {
       if (event.type !== 'item-ended') return;
@@ -55,6 +58,7 @@ export function checksumsFile({ path, format, blocks = false, warn }: ChecksumsO
       if (digests.length === 0) return;
       try {
         const entry = entryOf(outcome, digests, nameOf(outcome, name, path));
+        if (!alone.takes(outcome, entry)) return;
         file.append(writer.entry(blocks && outcome.blocks ? { ...entry, blocks: outcome.blocks } : entry));
       } catch (error) {
         if (!(error instanceof TransferError)) throw error;
@@ -67,6 +71,26 @@ export function checksumsFile({ path, format, blocks = false, warn }: ChecksumsO
       if (without === 0) return;
       const whose = without === 1 ? 'a file' : `${without.toLocaleString('en')} files`;
       warn(`warning: \`${path}\`: no digests of blocks of ${whose} whose bytes did not pass through\n`);
+    },
+  };
+}
+
+/** Keeps URLs apart that differ in nothing but a query that grants access: in the list they have one name. */
+function createAlone() {
+  let names: NameSet | undefined;
+  let whole: NameSet | undefined;
+  return {
+    /** False for what stands there already. Throws `invalid-request` for other content under a name that is taken. */
+    takes({ rest, destination }: Outcome, { name, digests }: ReturnType<typeof entryOf>): boolean {
+      if (name !== formatLocation(destination) || LOCAL_SCHEMES.has(destination.scheme)) return true;
+      names ??= createNameSet();
+      whole ??= createNameSet();
+      const isFirst = names.add(name);
+      const isOther = whole.add(`${name} ${digests.map(({ value }) => value).join(' ')}`);
+      if (isFirst) return true;
+      if (!isOther) return false;
+      const text = `no digest of \`${urlText(destination, rest?.destination)}\`: another file has the same URL`;
+      throw new TransferError('invalid-request', `${text} but for the query, which is not written down`);
     },
   };
 }

@@ -6,11 +6,12 @@ import { type FileIdentity, identityOf, isSame } from '../integrity/digest-file.
 import type { Receipt } from '../integrity/receipts.ts';
 import { SETTLED_MS } from '../integrity/trusted.ts';
 import { formatLocation, LOCAL_SCHEMES, type Location } from '../location.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Outcome, UrlRest } from '../outcome.ts';
 import { fileVersion } from '../regular-file.ts';
 import type { Clock, Consumer, Write } from './consumer.ts';
 import { isoTime } from './outcome-json.ts';
 import { appendReceipts, openReceipts, requireReceipts } from './receipts-append.ts';
+import { urlText } from './url-text.ts';
 
 /** Receipts are written when so many are waiting, or the first has waited for so long. */
 const BATCH = 256;
@@ -122,18 +123,18 @@ function notWritten(failure: TransferError, lost: number): TransferError {
 
 /** What is known of a file that is done. */
 export function receiptOf(outcome: Outcome, who: Receipt['who'], ended: number): Receipt {
-  const { attempts, destination, versions, lfn } = outcome;
+  const { attempts, destination, versions, lfn, rest } = outcome;
   const started = attempts[0]?.started ?? ended - outcome.seconds * 1000;
   const file = identityAt(destination);
   return {
     attempts: attempts.length,
-    destination: placeText(destination),
+    destination: placeText(destination, rest?.destination),
     digests: outcome.digests,
     ended: isoTime(ended),
     ...(file ? { file } : {}),
     ...(lfn === '' ? {} : { lfn }),
     size: file?.size ?? outcome.bytes,
-    source: placeText(outcome.source),
+    source: placeText(outcome.source, rest?.source),
     started: isoTime(started),
     verification: { source: outcome.sourceVerification, destination: outcome.destinationVerification },
     ...(versions ? { versions: known(versions) } : {}),
@@ -149,8 +150,8 @@ function known({ source, destination }: NonNullable<Outcome['versions']>) {
 }
 
 /** A path of this machine from its root: the receipt is read from elsewhere. */
-function placeText(location: Location): string {
-  if (!LOCAL_SCHEMES.has(location.scheme)) return formatLocation(location);
+function placeText(location: Location, rest: UrlRest | undefined): string {
+  if (!LOCAL_SCHEMES.has(location.scheme)) return urlText(location, rest);
   return formatLocation({ ...location, path: resolve(location.path) });
 }
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { TransferError } from '../errors.ts';
+import { errnoOf, TransferError } from '../errors.ts';
 import type { Bytes, Context, HttpResponse, S3Access } from '../protocol.ts';
 import { addressOf, encodeName } from './address.ts';
 import { type Failure, failureOf, readFailure, readText, s3Error, saysStale } from './failures.ts';
@@ -85,21 +85,31 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
         signal: request.signal,
       })
       .catch((error) => {
-        throw explained(error, access, address.origin);
+        throw explained(error, access, { origin: address.origin, isSecure });
       });
     return { ...response, origin: address.origin };
   }
 
-  /** True when the region of the bucket was learnt from the failure. A refused HEAD says nothing, so the bucket is asked. */
-  async function learnRegion(failure: Failure, request: S3Request, access: S3Access): Promise<boolean> {
-    const used = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
-    let { region } = failure;
-    if (region === undefined && request.method === 'HEAD' && [301, 400].includes(failure.status)) {
-      const { bucket, signal, doing } = request;
-      const query = { 'list-type': '2', 'max-keys': '0' };
-      const asked = await sendOnce({ method: 'GET', bucket, query, signal, doing }, access);
-      region = (await readFailure(asked)).region;
+  /** What the answer says. A refused HEAD has no body to say why: the bucket is asked, which is refused for the same. */
+  async function failureIn(response: HttpResponse, request: S3Request, access: S3Access): Promise<Failure> {
+    const failure = await readFailure(response);
+    const isMute = request.method === 'HEAD' && failure.code === undefined;
+    const { status, region } = failure;
+    if (!isMute || ![301, 400, 403].includes(status) || (status === 301 && region !== undefined)) {
+      return failure;
     }
+    const { bucket, signal, doing } = request;
+    const query = { 'list-type': '2', 'max-keys': '0' };
+    const asked = await sendOnce({ method: 'GET', bucket, query, signal, doing }, access);
+    const said = await readFailure(asked);
+    return said.code === undefined
+      ? failure
+      : { ...(region === undefined ? {} : { region }), ...said, status };
+  }
+
+  /** True when the region of the bucket was learnt from the failure. */
+  function learnRegion({ region }: Failure, request: S3Request, access: S3Access): boolean {
+    const used = learnt.regions.get(request.bucket) ?? access.region ?? DEFAULT_REGION;
     if (region === undefined || region === used || !/^[a-z0-9-]{1,64}$/.test(region)) return false;
     learnt.regions.set(request.bucket, region);
     return true;
@@ -120,14 +130,14 @@ export function createS3Client(context: Context, isSecure: boolean): S3Client {
       const response = await sendOnce(request, access);
       const { status } = response;
       if ((status >= 200 && status < 300) || request.accepts?.includes(status)) return response;
-      const failure = await readFailure(response);
+      const failure = await failureIn(response, request, access);
       const error = s3Error(failure, {
         doing: request.doing,
         bucket: request.bucket,
         access,
         origin: response.origin,
       });
-      if (!tried.region && (await learnRegion(failure, request, access))) tried.region = true;
+      if (!tried.region && learnRegion(failure, request, access)) tried.region = true;
       else if (!tried.clock && learnClock(failure)) tried.clock = true;
       else if (!tried.keys && saysStale(failure)) {
         tried.keys = true;
@@ -201,12 +211,30 @@ async function* piecesOf(body: Uint8Array): Bytes {
   for (let at = 0; at < body.length; at += PIECE) yield body.subarray(at, at + PIECE);
 }
 
-function explained(error: unknown, access: S3Access, origin: string): unknown {
-  if (!(error instanceof TransferError) || error.code !== 'not-found' || error.hint !== undefined)
-    return error;
+/** What OpenSSL makes of a peer that speaks no TLS. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+]);
+
+/** With a hint at where the address came from, for what a wrong one is likely to cause. */
+function explained(
+  error: unknown,
+  access: S3Access,
+  { origin, isSecure }: { readonly origin: string; readonly isSecure: boolean },
+): unknown {
+  if (!(error instanceof TransferError)) return error;
+  const { code, message } = error;
+  const errno = errnoOf(error.cause) ?? '';
+  if (isSecure && access.endpoint?.startsWith('http:') && NO_TLS.has(errno)) {
+    // As the endpoint says itself: it will not be otherwise the next time.
+    const hint = `\`s3s\` asks by TLS, though the endpoint of ${access.source} has \`http:\`; \`s3\` asks as it says`;
+    return new TransferError('invalid-request', message, { cause: error, hint });
+  }
+  if (error.hint !== undefined || (code !== 'not-found' && errno !== 'ECONNREFUSED')) return error;
   const hint =
     access.endpoint === undefined
       ? `is the region right? set AWS_REGION, or AWS_ENDPOINT_URL for a service that is not Amazon's`
       : `the endpoint \`${origin}\` comes from ${access.source}`;
-  return new TransferError(error.code, error.message, { cause: error, hint });
+  return new TransferError(code, message, { cause: error, hint });
 }

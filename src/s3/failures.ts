@@ -61,6 +61,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   },
   InvalidBucketName: { code: 'invalid-request', text: 'the service does not take the name of the bucket' },
   InvalidDigest: DAMAGED,
+  InvalidObjectName: { code: 'invalid-request', text: 'the service does not take the name' },
   InvalidObjectState: {
     code: 'permission-denied',
     text: 'the object is archived',

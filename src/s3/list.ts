@@ -139,10 +139,7 @@ function statOf({ size, modified, tag }: Listed): Entry['stat'] {
 
 function entryOf(name: string, stat: Entry['stat'], { isBroken }: Listed): Entry {
   const isOdd = name.split('/').some((part) => part === '' || part === '.' || part === '..');
-  const problem = isBroken
-    ? 'the name is no UTF-8'
-    : isOdd
-      ? 'a part of the name is empty, `.` or `..`'
-      : undefined;
+  const what = isBroken ? 'is no UTF-8' : isOdd ? 'has a part that is empty, `.` or `..`' : undefined;
+  const problem = what && `\`${name}\` ${what}`;
   return { name, stat, ...(problem === undefined ? {} : { problem }) };
 }

@@ -5,7 +5,7 @@ import type { S3Client } from './client.ts';
 import { failureOf, s3CodeOf, s3Error } from './failures.ts';
 import { listPages } from './list.ts';
 import type { S3Object } from './place.ts';
-import { hasNamesBelow, headObject, prefixOf } from './stat.ts';
+import { firstBelow, headObject, prefixOf } from './stat.ts';
 import { childrenOf, escapeXml, textOf } from './xml.ts';
 
 /** Keys that one request may remove (API reference, DeleteObjects). */
@@ -17,11 +17,18 @@ const AT_ONCE = 8;
 /** The object is gone after this; with `recursive` everything below its name too. Absent is success, a directory without `recursive` is `already-exists`. */
 export async function removeObject(client: S3Client, object: S3Object, call: RemoveCall): Promise<void> {
   if (call.recursive) return removeTree(client, object, call.signal);
-  if (object.key === '' || !(await isObject(client, object, call.signal))) {
-    if (!(await hasNamesBelow(client, object, call.signal))) return;
+  const isFolder = object.key === '' || object.key.endsWith('/');
+  if (!isFolder && (await isObject(client, object, call.signal))) {
+    return removeKey(client, object, object.key, call.signal);
+  }
+  const marker = prefixOf(object.key);
+  const [first, second] = await firstBelow(client, object, { most: 2, signal: call.signal });
+  if (first === undefined) return;
+  if (first !== marker || second !== undefined) {
     throw new TransferError('already-exists', `remove \`${object.name}\`: it is a directory and not empty`);
   }
-  await removeKey(client, object, object.key, call.signal);
+  // A directory that holds nothing is its marker.
+  await removeKey(client, object, marker, call.signal);
 }
 
 /** True also where we may remove but not look. */

@@ -4,7 +4,7 @@ import type { HttpResponse, Stat } from '../protocol.ts';
 import { bareTag, storedDigests, versionOf, WITH_CHECKSUMS } from './checksums.ts';
 import type { S3Client } from './client.ts';
 import type { S3Object } from './place.ts';
-import { childrenOf } from './xml.ts';
+import { childrenOf, textOf } from './xml.ts';
 
 /** What is under the name: an object, or what other names make a directory of. Rejects with `not-found`. */
 export async function statObject(client: S3Client, object: S3Object, signal: AbortSignal): Promise<Stat> {
@@ -56,18 +56,26 @@ export async function hasNamesBelow(
   object: S3Object,
   signal: AbortSignal,
 ): Promise<boolean> {
+  return (await firstBelow(client, object, { most: 1, signal })).length > 0;
+}
+
+/** Up to `most` keys of those below the name as a directory; its marker is the first of them. */
+export async function firstBelow(
+  client: S3Client,
+  object: S3Object,
+  { most, signal }: { readonly most: number; readonly signal: AbortSignal },
+): Promise<readonly string[]> {
   const page = await client.sendForXml({
     method: 'GET',
     bucket: object.bucket,
-    query: { 'list-type': '2', 'max-keys': '1', prefix: prefixOf(object.key) },
+    query: { 'list-type': '2', 'max-keys': String(most), prefix: prefixOf(object.key) },
     signal,
     doing: `list \`${object.name}\``,
   });
-  return childrenOf(page, 'Contents').length > 0;
+  return childrenOf(page, 'Contents').map((element) => textOf(element, 'Key') ?? '');
 }
 
-/** What every name below begins with. */
+/** What every name below begins with. A second slash at the end is part of the name: `a//` is not `a/`. */
 export function prefixOf(key: string): string {
-  const trimmed = key.replace(/\/+$/, '');
-  return trimmed === '' ? '' : `${trimmed}/`;
+  return key === '' || key.endsWith('/') ? key : `${key}/`;
 }

@@ -29,6 +29,32 @@ describe('doctor of this machine', () => {
     expect(stdout).not.toContain('hunter2');
   });
 
+  test('S12 names every file that credentials are looked for in, where no variable names another', async () => {
+    const cwd = scratch();
+    const names = [
+      '.pegasus/credentials.conf',
+      '.pegasus/s3cfg',
+      '.netrc',
+      '.aws/credentials',
+      '.config/gcloud/application_default_credentials.json',
+      '.ssh/known_hosts',
+    ];
+    for (const name of names) {
+      mkdirSync(join(cwd, name, '..'), { recursive: true });
+      writeFileSync(join(cwd, name), 'marked', { mode: 0o600 });
+    }
+    writeFileSync(join(cwd, 'cfg'), 'marked', { mode: 0o644 });
+    writeFileSync(join(cwd, `bt_u${process.geteuid?.()}`), 'marked', { mode: 0o600 });
+    const env = { HOME: cwd, S3CFG: join(cwd, 'cfg'), XDG_RUNTIME_DIR: cwd };
+    const { status, stdout } = await bridle(['doctor', '--json'], { cwd, env });
+    expect(status).toBe(1);
+    const texts = (JSON.parse(stdout).facts as readonly { readonly text: string }[]).map(({ text }) => text);
+    const looked = [...names, `bt_u${process.geteuid?.()}`].map((name) => join(cwd, name));
+    expect(texts).toEqual(expect.arrayContaining(looked));
+    expect(texts).toContain(`S3CFG: ${cwd}/cfg: others may read it (mode 0644)`);
+    expect(stdout).not.toContain('marked');
+  });
+
   test('P10 tells of secrets only that they are set', async () => {
     const cwd = scratch();
     const env = { AWS_ACCESS_KEY_ID: 'AKIAMARK', BEARER_TOKEN: 'markmarkmark' };

@@ -164,13 +164,17 @@ describe('a record', () => {
     expect(await data('-Ball')).toEqual([false, `${'é'.repeat(100)}ab`]);
   });
 
-  test('is complete when a job failed, and hides what looks like a secret', async () => {
+  test('is complete when a job failed, and P10 hides what looks like a secret, in the URLs of variables too', async () => {
     const { status, record } = await kickstart(['-q', '/bin/sh', '-c', 'echo no; exit 3'], {
       cwd: scratch(),
       env: {
         AWS_SECRET_ACCESS_KEY: 'marked',
         X509_USER_PROXY: '/tmp/x',
         http_proxy: 'http://me:marked@proxy:3128',
+        LINKS:
+          'see https://h/a?part=1&X-Amz-Signature=marked&X-Amz-Date=marked#d "https://h/b?SIG=marked" s3://b/k',
+        LINK: 'https://me:marked@h/?%74oken=marked;v=2#access_token=marked',
+        CODE: 'f() { g; code=$?; }',
       },
     });
     expect(status).toBe(3);
@@ -180,7 +184,11 @@ describe('a record', () => {
       AWS_SECRET_ACCESS_KEY: '***',
       X509_USER_PROXY: '/tmp/x',
       http_proxy: 'http://me:***@proxy:3128',
+      LINKS: 'see https://h/a?part=1&X-Amz-Signature=***&X-Amz-Date=***#d "https://h/b?SIG=***" s3://b/k',
+      LINK: 'https://me:***@h/?%74oken=***;v=2#access_token=***',
+      CODE: 'f() { g; code=$?; }',
     });
+    expect(JSON.stringify(record.environment)).not.toContain('marked');
     expect(Object.keys(record.limits)).toHaveLength(32);
   });
 

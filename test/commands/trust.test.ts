@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readMoreAuthorities } from '../../src/commands/trust.ts';
+import { readMoreAuthorities } from '../../src/library/trust.ts';
 import { closeAll, serve } from '../http/scripted.ts';
 import { bridle } from './run-command.ts';
 

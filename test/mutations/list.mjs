@@ -30,6 +30,48 @@ export const MUTATIONS = {
     to: 'void one',
     test: ['test/sftp/reach.test.ts', 'sessions that nobody took'],
   },
+  'an answer of S3 that is refused keeps its connection': {
+    file: 'src/s3/read.ts',
+    from: '    await response.discard();\n    throw error;',
+    to: '    throw error;',
+    test: ['test/s3/read-faults.test.ts', 'P7 answers whose body'],
+  },
+  'a package is loaded before it is needed': {
+    file: 'src/credentials/aws.ts',
+    from: "import { TransferError } from '../errors.ts';",
+    to: "import { TransferError } from '../errors.ts';\nimport '@aws-sdk/core/client';",
+    test: ['test/loading.test.ts', 's3 loads the packages'],
+  },
+  'a refused HEAD is not asked why': {
+    file: 'src/s3/client.ts',
+    from: "request.method === 'HEAD' && failure.code === undefined",
+    to: "request.method === 'HEAD' && failure.status === 301",
+    test: ['test/s3/client.test.ts', 'F13 of a HEAD'],
+  },
+  'receipts of several secret queries count as those of one file': {
+    file: 'src/commands/receipt-demands.ts',
+    from: 'withoutMark(destination) === undefined\n    ? destination',
+    to: 'destination\n    ? destination',
+    test: ['test/commands/secret-queries.test.ts', 'P10 receipts of URLs'],
+  },
+  'what lies under a URL without its query is called wrong': {
+    file: 'src/verify.ts',
+    from: 'task.isNamedInPart ? unlessProven(verdict) : verdict',
+    to: 'verdict',
+    test: ['test/commands/secret-queries.test.ts', 'P10 receipts of URLs'],
+  },
+  'a record shows the tokens of URLs in variables': {
+    file: 'src/commands/pegasus-kickstart/environment.ts',
+    from: 'isSecretParameter(name) ?',
+    to: 'name === undefined ?',
+    test: [KICKSTART, 'is complete when a job failed'],
+  },
+  "AWS's package warns of this Node": {
+    file: 'src/credentials/aws.ts',
+    from: 'state.warningEmitted = true;',
+    to: '',
+    test: ['test/credentials/aws-chain.test.ts', 'P10 are found, shown'],
+  },
   'a digest that differs counts as equal': {
     file: 'src/integrity/verification.ts',
     from: 'if (found.equal) return',

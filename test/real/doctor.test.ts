@@ -79,6 +79,10 @@ test.each(NAMES)('P10 doctor tells what %s can do, and shows no secret', async (
   const absent = await bridle(['doctor', '--ca', CA, place.url('absent')], { cwd: scratch(), env });
   expect(absent.status).toBe(1);
   expect(absent.stdout).toContain('(not-found)');
+  // What the service says of itself does not depend on the file, but for the methods that it takes there.
+  const told = (SAYS[name] ?? []).filter((fact) => !/version|methods/.test(fact.source));
+  const missed = told.filter((fact) => !linesOf(absent.stdout).some((line) => fact.test(line)));
+  expect(missed, absent.stdout).toEqual([]);
 });
 
 test('doctor says when it is the built-in client that speaks SFTP', async () => {

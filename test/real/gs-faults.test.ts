@@ -272,6 +272,31 @@ describe('downloads', () => {
     expect(fs.readFileSync(join(directory, 'to')).equals(content)).toBe(true);
   });
 
+  test('P7 answers whose body nobody reads to its end keep no connection', async () => {
+    const { emulator, content } = await scene(3 * MIB);
+    store(emulator, 'dir/file', content);
+    const http = createHttpClient({
+      version: 'test',
+      connectionsPerOrigin: 1,
+      proxyEnv: {},
+      warn: () => undefined,
+      timeouts: { firstByte: 5 },
+    });
+    afterwards(() => http.close());
+    const secrets = async (): Promise<Secrets> => ({ google: { endpoint: emulator.origin } });
+    const endpoint = openGs(parseUrl(URL_OF_FILE).location, { http, secrets });
+    const { signal } = new AbortController();
+    const read = (more: object = {}) => endpoint.read('/dir/file', { signal, ...more });
+    await expect(endpoint.read('/none', { signal })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(read({ version: 'generation 1' })).rejects.toMatchObject({ code: 'changed' });
+    await expect(read({ range: { start: 4 * MIB } })).rejects.toMatchObject({ code: 'changed' });
+    await (await read()).discard?.();
+    for await (const _ of (await read()).bytes) break;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of (await read()).bytes) chunks.push(Buffer.from(chunk));
+    expect(Buffer.concat(chunks).equals(content)).toBe(true);
+  });
+
   test('F8 P1 a body that is cut and overwritten meanwhile is never mixed', async () => {
     const { download, emulator, content, directory } = await scene();
     store(emulator, 'dir/file', content);
@@ -437,6 +462,23 @@ describe('directories', () => {
     expect([...(emulator.store.buckets.get(BUCKET)?.objects.keys() ?? [])]).toEqual(['tree-house']);
   });
 
+  test('P1 a file and a directory of one name are two: a slash at the end means the directory', async () => {
+    const { emulator } = await scene(1);
+    for (const name of ['both', 'both/in', 'both/deep/in', 'empty/', 'empty']) {
+      store(emulator, name, Buffer.from(name));
+    }
+    const { open, call } = openAt(emulator.origin);
+    const endpoint = open(BUCKET);
+    const names = () => [...(emulator.store.buckets.get(BUCKET)?.objects.keys() ?? [])].sort();
+    expect(await endpoint.stat('/both', call)).toMatchObject({ type: 'file', size: 4 });
+    expect(await endpoint.stat('/both/', call)).toEqual({ type: 'directory' });
+    await expect(endpoint.stat('/both/in/', call)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(endpoint.remove!('/both/', call)).rejects.toMatchObject({ code: 'already-exists' });
+    await endpoint.remove!('/both/', { ...call, recursive: true });
+    await endpoint.remove!('/empty/', call);
+    expect(names()).toEqual(['both', 'empty']);
+  });
+
   test('a bucket is made in its project, and removed with everything in it only when asked', async () => {
     const { emulator } = await scene(1);
     const { open, call } = openAt(emulator.origin, 'p');
@@ -466,6 +508,7 @@ describe('directories', () => {
     for await (const entry of open(BUCKET).list!('/odd', { ...call, recursive: true })) {
       if (entry.stat.type === 'file') problems.push(entry.problem);
     }
-    expect(problems).toEqual(Array(2).fill('its name has a part that is empty, `.` or `..`'));
+    const why = 'has a part that is empty, `.` or `..`';
+    expect(problems).toEqual(['../name', '/name'].map((name) => `\`${name}\` ${why}`));
   });
 });

@@ -152,7 +152,7 @@ describe('pegasus-s3', () => {
       [['get', 's3://eve@lab/wrong/key'], /signature is wrong/],
       [['get', 's3://ann@lab/wrong/key'], /access denied/],
       [['mkdir', 's3://joe@lab/bucket/key'], /a key behind it/],
-      [['mkdir', 's3://ann@lab/wrong'], /refuses access/],
+      [['mkdir', 's3://ann@lab/wrong'], /access denied/],
       [['put', 'folder', 's3://joe@lab/wrong/x'], /expected a file/],
       [['cp', 's3://joe@lab/wrong/key', 's3://ann@lab/wrong/x'], /one user and site/],
       [['-C', join(cwd, 'none'), 'ls', 's3://joe@lab'], /no such file/],

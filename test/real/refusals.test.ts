@@ -406,7 +406,15 @@ const REFUSALS: readonly Refusal[] = [
     url: onS3('bucket'),
     env: elsewhere(() => `http://127.0.0.1:${closed}`),
     message: /127\.0\.0\.1:\d+/,
+    hint: /the endpoint `http:\/\/127\.0\.0\.1:\d+` comes from/,
     isTransient: true,
+  },
+  {
+    name: 's3s: an endpoint without TLS',
+    url: () => 's3s://bucket/f',
+    env: elsewhere(() => server('nginx').http),
+    message: /what it answers is not TLS/,
+    hint: /`s3s` asks by TLS, though the endpoint of .* has `http:`/,
   },
   {
     name: 'gs: no such bucket',

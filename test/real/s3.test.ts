@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readCertificate } from '../../fixtures/misbehaving/server.ts';
 import { OTHER_S3_USER, type RunningCephRgw, S3_USER } from '../../fixtures/servers/ceph-rgw.ts';
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
@@ -102,6 +102,13 @@ describe('s3 on Ceph RGW 16', () => {
       doing: 'look',
     });
     return JSON.stringify(answer).includes('UploadId');
+  };
+
+  /** An object of one byte, whatever its name. */
+  const put = async (key: string) => {
+    const body = Buffer.from('x');
+    const request = { method: 'PUT', bucket: 'two', key, body, signal: never, doing: 'put' } as const;
+    await (await client.send(request)).discard();
   };
 
   test('P4 a broken upload goes on behind its acknowledged parts, in another process too', async () => {
@@ -247,14 +254,7 @@ describe('s3 on Ceph RGW 16', () => {
     const queue = [...names, 'many-others/stays'];
     const worker = async () => {
       for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
-        const put = {
-          method: 'PUT',
-          bucket: 'two',
-          key: name,
-          body: Buffer.from('x'),
-          signal: never,
-        } as const;
-        await (await client.send({ ...put, doing: 'put' })).discard();
+        await put(name);
       }
     };
     await Promise.all(Array.from({ length: 4 }, worker));
@@ -265,6 +265,58 @@ describe('s3 on Ceph RGW 16', () => {
     await endpoint.remove!('/two/many', { ...call, recursive: true });
     expect(await failureOf(endpoint.stat('/two/many', call))).toMatchObject({ code: 'not-found' });
     expect(await endpoint.stat('/two/many-others/stays', call)).toMatchObject({ type: 'file' });
+  });
+
+  test('P1 a name with two slashes at its end is another one: nothing beside it is listed or removed', async () => {
+    for (const key of ['odd/safe', 'odd//in', 'odd//deep/in', '/lead', 'beside']) await put(key);
+    const names = async (path: string) => {
+      const found: string[] = [];
+      for await (const { name, stat } of endpoint.list!(path, { ...call, recursive: true })) {
+        if (stat.type === 'file') found.push(name);
+      }
+      return found;
+    };
+    expect(await names('/two/odd//')).toEqual(['deep/in', 'in']);
+    expect(await names('/two//')).toEqual(['lead']);
+    await endpoint.remove!('/two/odd//', { ...call, recursive: true });
+    await endpoint.remove!('/two//', { ...call, recursive: true });
+    expect(await names('/two/odd')).toEqual(['safe']);
+    expect(await endpoint.stat('/two/beside', call)).toMatchObject({ type: 'file' });
+  });
+
+  test('what is no path, or no name for the service, is said by its name', async () => {
+    for (const key of ['strange//a', 'strange/../b']) await put(key);
+    const problems: (string | undefined)[] = [];
+    for await (const { stat, problem } of endpoint.list!('/two/strange', { ...call, recursive: true })) {
+      if (stat.type === 'file') problems.push(problem);
+    }
+    expect(problems).toEqual(
+      ['../b', '/a'].map((name) => `\`${name}\` has a part that is empty, \`.\` or \`..\``),
+    );
+    const long = store(endpoint, `/two/${'n'.repeat(1025)}`, Buffer.from('x'));
+    expect(await failureOf(long)).toMatchObject({ code: 'invalid-request', transient: false });
+    await store(endpoint, `/two/${'n'.repeat(1024)}`, Buffer.from('x'));
+  });
+
+  test('the marker of a directory is that directory: removed when nothing else is there, and with everything else', async () => {
+    for (const key of ['marked/', 'marked/file', 'empty/', 'both', 'both/in']) await put(key);
+    const found: string[] = [];
+    for await (const { name } of endpoint.list!('/two/marked', call)) found.push(name);
+    expect(found).toEqual(['file']);
+    expect(await endpoint.stat('/two/empty', call)).toEqual({ type: 'directory' });
+    for (const path of ['/two/marked', '/two/marked/']) {
+      expect(await failureOf(endpoint.remove!(path, call)), path).toMatchObject({ code: 'already-exists' });
+    }
+    await endpoint.remove!('/two/empty', call);
+    expect(await failureOf(endpoint.stat('/two/empty', call))).toMatchObject({ code: 'not-found' });
+    await endpoint.remove!('/two/marked', { ...call, recursive: true });
+    expect(await failureOf(endpoint.stat('/two/marked', call))).toMatchObject({ code: 'not-found' });
+    // A file whose name others begin with goes alone, and with all of them.
+    await endpoint.remove!('/two/both', call);
+    expect(await endpoint.stat('/two/both', call)).toEqual({ type: 'directory' });
+    await put('both');
+    await endpoint.remove!('/two/both', { ...call, recursive: true });
+    expect(await failureOf(endpoint.stat('/two/both', call))).toMatchObject({ code: 'not-found' });
   });
 
   test('one by one where the site says that it has no batches', async () => {
@@ -316,6 +368,28 @@ describe('s3 on Ceph RGW 16', () => {
       code: 'permission-denied',
     });
   });
+
+  test.each([-2, 2])(
+    'a clock that is %d hours off costs one more request, also where a HEAD is refused without a word',
+    async (hours) => {
+      await put('timely');
+      const now = Date.now.bind(Date);
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + hours * 3_600_000);
+      try {
+        const wrong = await openS3('s3://test@site/', access(), http);
+        expect(await wrong.stat('/two/timely', call)).toMatchObject({ type: 'file', size: 1 });
+        await store(wrong, '/two/timely', Buffer.from('later'));
+        expect(String(await contentOf(wrong, '/two/timely'))).toBe('later');
+        // Who may not do it is told that, and not to set the clock.
+        const stranger = await openS3('s3://test@site/', { ...access(), ...OTHER_S3_USER }, http);
+        expect(await failureOf(stranger.stat('/two/timely', call))).toMatchObject({
+          code: 'permission-denied',
+        });
+      } finally {
+        clock.mockRestore();
+      }
+    },
+  );
 
   test('who lets everybody read is read without keys', async () => {
     const put = {

@@ -102,6 +102,27 @@ describe('the region', () => {
 });
 
 describe('a refusal', () => {
+  test('F13 of a HEAD, which has no word for it, is told and mended as that of anything else', async () => {
+    scene.server.store.objects.set(PATH, Buffer.from('1234'));
+    const refuse = (code: string, status: number) =>
+      scene.server.setScript(({ method, headers }) => {
+        if (String(headers.authorization).includes('Credential=fresh/')) return undefined;
+        return method === 'HEAD' ? { status } : s3Failure(status, code);
+      });
+    refuse('SignatureDoesNotMatch', 403);
+    expect(await failureOf(headObject(scene.client, scene.object, never))).toMatchObject({
+      code: 'unauthenticated',
+      hint: expect.stringContaining('secret key'),
+    });
+    refuse('AccessDenied', 403);
+    expect(await failureOf(headObject(scene.client, scene.object, never))).toMatchObject({
+      code: 'permission-denied',
+    });
+    refuse('ExpiredToken', 400);
+    scene.again = { accessKeyId: 'fresh' };
+    expect(await headObject(scene.client, scene.object, never)).toMatchObject({ size: 4 });
+  });
+
   test('of a wrong clock is answered by theirs, once', async () => {
     scene.server.store.objects.set(PATH, Buffer.from('x'));
     const theirs = new Date(Date.now() + 5 * 3600_000);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { s3Failure } from '../../fixtures/misbehaving/s3-objects.ts';
 import { readObject } from '../../src/s3/read.ts';
 import { collect, failureOf, never, useScene } from './scene.ts';
 
@@ -94,6 +95,28 @@ describe('an object', () => {
     });
     const within = readObject(client, scene.object, { signal: never }).then(collect);
     expect(await failureOf(within)).toMatchObject({ code: 'stalled' });
+  });
+
+  test('P7 answers whose body nobody reads to its end keep no connection', async () => {
+    const content = Buffer.alloc(8_000_000, 1);
+    scene.server.store.objects.set(PATH, content);
+    const client = scene.http({ connectionsPerOrigin: 1, timeouts: { firstByte: 5 } });
+    const get = (more: object = {}) => readObject(client, scene.object, { signal: never, ...more });
+    const long = { ...s3Failure(403, 'AccessDenied'), body: `<Error>${' '.repeat(300_000)}</Error>` };
+    for (const [answer, more] of [
+      [s3Failure(404, 'NoSuchKey'), {}],
+      [long, {}],
+      [{ status: 412, body: content }, { version: 'etag "other"' }],
+      [{ status: 416, body: content }, { range: { start: 9_000_000 } }],
+      [{ status: 200, body: content }, { range: { start: 10 } }],
+    ] as const) {
+      scene.server.setScript(() => answer);
+      await failureOf(get(more));
+    }
+    scene.server.setScript((_, perform) => perform());
+    await (await get()).discard?.();
+    for await (const _ of (await get()).bytes) break;
+    expect((await collect(await get())).equals(content)).toBe(true);
   });
 
   test('F6 a range that is answered with the whole is `range-ignored`', async () => {

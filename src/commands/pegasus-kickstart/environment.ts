@@ -1,5 +1,6 @@
 import { type ByteText, fromBytes } from '../../job/byte-text.ts';
 import { rawEnvironment } from '../../job/raw-process.ts';
+import { isSecretParameter } from '../../location.ts';
 
 /** The environment of the wrapper, byte for byte. */
 export interface RawEnvironment {
@@ -65,6 +66,20 @@ export function withoutSecrets(entries: readonly ByteText[]): ByteText[] {
     if (at < 0) return entry;
     const [name, value] = [entry.slice(0, at), entry.slice(at + 1)];
     if (SECRET.test(name) && !PLACE.test(value)) return `${name}=***`;
-    return `${name}=${value.replace(/(\/\/[^/\s:@]*:)[^/\s@]+@/g, '$1***@')}`;
+    return `${name}=${withoutUrlSecrets(value)}`;
   });
+}
+
+const URL_SHAPE = /[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s"'<>`\\]+/g;
+const PARAMETER = /([?&;#])([^?&;#=]+)=([^&;#]+)/g;
+
+/** URLs may stand anywhere in the value: their passwords, and parameters that grant access, in a fragment too. */
+function withoutUrlSecrets(value: ByteText): ByteText {
+  return value
+    .replace(/(\/\/[^/\s:@]*:)[^/\s@]+@/g, '$1***@')
+    .replace(URL_SHAPE, (url) =>
+      url.replace(PARAMETER, (whole, mark: string, name: string) =>
+        isSecretParameter(name) ? `${mark}${name}=***` : whole,
+      ),
+    );
 }

@@ -5,19 +5,25 @@ import type { Environment } from '../request.ts';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/**
- * Reads the certificate authorities that the user trusts besides those of Node. Files named on the command line are read
- * at once, so that a wrong name is told before anything starts; those of the environment when they are first needed.
- */
-export function readAuthorities(files: readonly string[], env: Environment): () => Promise<string[]> {
-  const named = files.flatMap((file) => readFile(file, '--ca'));
+/** The certificates in a file that `option` names. Throws `invalid-request` for one that holds none, and as reading does. */
+export function readCertificateFile(path: string, option: string): readonly string[] {
+  const certificates = readCertificates(path, option);
+  if (certificates.length > 0) return certificates;
+  throw new TransferError(
+    'invalid-request',
+    `${option}: expected certificates in PEM form, got none in \`${path}\``,
+  );
+}
+
+/** The certificate authorities trusted besides those of Node: `named` ones, and those of the environment, read when they are first needed. */
+export function authoritiesOf(named: readonly string[], env: Environment): () => Promise<readonly string[]> {
   return async () => {
     const { SSL_CERT_FILE: file, SSL_CERT_DIR: directory } = env;
     if (!file && !directory) return named;
     const { rootCertificates } = await import('node:tls');
     const known = new Set(rootCertificates.map(withoutSpace));
     const more = [
-      ...(file ? readFile(file, 'SSL_CERT_FILE') : []),
+      ...(file ? readCertificateFile(file, 'SSL_CERT_FILE') : []),
       ...(directory ? directory.split(':').flatMap(readDirectory) : []),
     ];
     return [...named, ...new Set(more.filter((certificate) => !known.has(withoutSpace(certificate))))];
@@ -52,15 +58,6 @@ export function readMoreAuthorities(env: Environment, bundles: readonly string[]
   return [...new Set(texts)];
 }
 
-function readFile(path: string, option: string): readonly string[] {
-  const certificates = readCertificates(path, option);
-  if (certificates.length > 0) return certificates;
-  throw new TransferError(
-    'invalid-request',
-    `${option}: expected certificates in PEM form, got none in \`${path}\``,
-  );
-}
-
 function readDirectory(directory: string): readonly string[] {
   if (directory === '') return [];
   try {
@@ -83,4 +80,18 @@ function readCertificates(path: string, option: string): readonly string[] {
 
 function withoutSpace(certificate: string): string {
   return certificate.replace(/\s+/g, '');
+}
+
+const NO = ['0', 'no', 'false', 'off'];
+const YES = ['1', 'yes', 'true', 'on'];
+
+/** What `BRIDLE_TLS_VERIFY` says. A word that is no clear no must not turn verification off. */
+export function readVerifyTls(env: Environment): boolean {
+  const word = env.BRIDLE_TLS_VERIFY?.toLowerCase();
+  if (word === undefined || word === '' || YES.includes(word)) return true;
+  if (NO.includes(word)) return false;
+  throw new TransferError(
+    'invalid-request',
+    `BRIDLE_TLS_VERIFY: expected \`off\`, \`0\`, \`no\` or \`false\`, got \`${word}\``,
+  );
 }
