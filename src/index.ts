@@ -3,6 +3,7 @@ import metadata from '../package.json' with { type: 'json' };
 import { DEFAULTS } from './defaults.ts';
 import { type RunOptions, type RunSummary, run } from './engine.ts';
 import { TransferError } from './errors.ts';
+import type { Catalogs } from './integrity/catalogs.ts';
 import { openEndpoints, type ServiceOptions } from './library/endpoints.ts';
 import { destinationKey } from './list/duplicates.ts';
 import { formatLocation } from './location.ts';
@@ -97,8 +98,14 @@ export async function transfer(
     for (const consumer of consumers) consumer.event(event);
     onEvent?.(event);
   };
-  const more = { trusted: await openTrust(options), ...(await readCatalogs(options, emit)) };
-  consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
+  const trusted = await openTrust(options);
+  const { find: findListed, close } = await readCatalogs(options, emit);
+  try {
+    consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
+  } catch (error) {
+    close?.();
+    throw error;
+  }
   const endpoints = openEndpoints(
     options,
     options.perHost ?? options.threads ?? DEFAULTS.threads,
@@ -111,9 +118,11 @@ export async function transfer(
         for (const request of all) if (request.kind === kind) yield request;
       },
     };
-    const tools = { open: endpoints.open, emit, random, ...more };
+    const listed = findListed ? { findListed } : {};
+    const tools = { open: endpoints.open, emit, random, trusted, ...listed };
     return { summary: await run(input, runOptionsOf(options, env), tools, signal), outcomes };
   } finally {
+    close?.();
     await endpoints.close();
     for (const consumer of consumers) await consumer.close();
   }
@@ -156,12 +165,12 @@ async function openTrust({ trustUnchanged = [] }: TransferOptions) {
     : (await import('./library/digests.ts')).openTrust(trustUnchanged);
 }
 
-async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit) {
+async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit): Promise<Partial<Catalogs>> {
   if (catalogs.length === 0) return {};
   const { openCatalogs } = await import('./integrity/catalogs.ts');
-  const { find, warnings } = await openCatalogs(catalogs, { directory: process.cwd() });
-  for (const message of warnings) emit({ type: 'warning', key: message, message });
-  return { findListed: find };
+  const opened = await openCatalogs(catalogs, { directory: process.cwd() });
+  for (const message of opened.warnings) emit({ type: 'warning', key: message, message });
+  return opened;
 }
 
 async function collect(
