@@ -29,6 +29,8 @@ export interface Demands {
   tasks(): AsyncGenerator<readonly VerifyTask[]>;
   /** Directories that manifests speak of, with what counts as named there. */
   readonly roots: readonly Root[];
+  /** Directories of lists whose names are relative to the current one, where that is another. */
+  readonly elsewhere: readonly string[];
 }
 
 export interface Root {
@@ -67,6 +69,7 @@ export async function readDemands(
 ): Promise<Demands> {
   const sources: TaskSource[] = [];
   const roots: Root[] = [];
+  const elsewhere: string[] = [];
   const { receipts } = values;
   if (receipts !== undefined) {
     const read = await badInput(() => readReceiptDemands(receipts, tools));
@@ -85,13 +88,14 @@ export async function readDemands(
       const read = await badInput(() => readOne(text, values, tools));
       sources.push(read.source);
       roots.push(read.root);
+      if (read.elsewhere !== undefined) elsewhere.push(read.elsewhere);
     }
   }
   if (digests.length > 0) {
     throw new TransferError('invalid-request', `expected a file after \`${texts.at(-1)}\`, got nothing`);
   }
   const tasks = await badInput(async () => withoutQuarrels(sources, tools.tell));
-  return { tasks, roots };
+  return { tasks, roots, elsewhere };
 }
 
 function readDigest(text: string): Digest | undefined {
@@ -108,7 +112,7 @@ async function readOne(
     readonly extra: boolean;
   },
   tools: DemandTools,
-): Promise<{ readonly source: TaskSource; readonly root: Root }> {
+): Promise<{ readonly source: TaskSource; readonly root: Root; readonly elsewhere?: string }> {
   const place = parseArgument(text);
   const manifest = await openManifest(await readList(place, tools), {
     fileName: lastName(place.location),
@@ -118,6 +122,7 @@ async function readOne(
   const root = rootOf(place, format, values.root);
   const isComplete = format === 'bagit' && !/^tagmanifest-/.test(lastName(place.location));
   const names = createNameSet();
+  const isElsewhere = values.root === undefined && isLocal(place.location) && !isSelfRooted(format);
   // A list does not name itself.
   names.add(relative(root.location.path, place.location.path));
   return {
@@ -128,6 +133,7 @@ async function readOne(
       ...(isComplete || values.extra ? { names } : {}),
     }),
     root: { place: root, names, within: isComplete ? 'data/' : '', isComplete },
+    ...(isElsewhere ? { elsewhere: dirname(place.location.path) } : {}),
   };
 }
 
