@@ -19,6 +19,9 @@ export interface VerifyTask {
   readonly digests: readonly Digest[];
   /** Bytes that it must have. */
   readonly size?: number | undefined;
+  /** The list that says so, and where in it; for whoever compares lists. */
+  readonly list?: string;
+  readonly where?: string;
 }
 
 export type Verdict = {

@@ -1,6 +1,6 @@
 import { dirname, relative } from 'node:path';
 import { TransferError } from '../errors.ts';
-import { isAlgorithm, parseDigest } from '../integrity/expected.ts';
+import { findAlgorithm, readDigest as readHex } from '../integrity/manifests/digest-text.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
 import { isSelfRooted } from '../integrity/manifests/names.ts';
 import { openManifest } from '../integrity/manifests/open.ts';
@@ -43,7 +43,8 @@ export interface Root {
   readonly isComplete: boolean;
 }
 
-const ALG_HEX = /^([A-Za-z0-9-]+):([0-9A-Fa-f]+)$/;
+/** Base64 and other digits, too, to say what is wrong with them. No list is called so: `x:y` is no path here. */
+const ALG_HEX = /^([A-Za-z0-9-]+):([0-9A-Za-z+=_-][0-9A-Za-z+/=_-]*)$/;
 
 /** Formats that know files by any path, as `sha256sum -c` takes them, and as ours is written. */
 const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd', 'json']);
@@ -100,8 +101,11 @@ export async function readDemands(
 
 function readDigest(text: string): Digest | undefined {
   const [, name = '', hex = ''] = ALG_HEX.exec(text) ?? [];
-  const algorithm = name.toLowerCase().replaceAll('-', '');
-  return isAlgorithm(algorithm) ? parseDigest(algorithm, hex) : undefined;
+  const algorithm = findAlgorithm(name);
+  if (algorithm === undefined) return undefined;
+  const digest = readHex(algorithm, hex);
+  if (typeof digest !== 'string') return digest;
+  throw new TransferError('invalid-request', `\`${name}:…\`: ${digest}`);
 }
 
 async function readOne(
