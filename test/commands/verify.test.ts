@@ -57,6 +57,33 @@ describe('bridle verify', () => {
     },
   );
 
+  const A = hex('sha256', 'a');
+  test.each([
+    [
+      'x.meta4',
+      `<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a"><size>1</size><hash type="sha-256">${A}</hash><url>https://h.example/a</url></file></metalink>`,
+    ],
+    [
+      'ro-crate-metadata.json',
+      `{"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [{"@id": "a", "@type": "File", "contentSize": "1", "sha256": "${A}"}]}`,
+    ],
+    [
+      'rc.yml',
+      `pegasus: "5.0"\nreplicas:\n  - lfn: a\n    pfns:\n      - site: local\n        pfn: /elsewhere/a\n    checksum:\n      sha256: ${A}\n`,
+    ],
+    ['rc.txt', `a file:///elsewhere/a site="local" checksum.type="sha256" checksum.value="${A}"\n`],
+  ])('P3 %s, which others write, is told by itself, and proves files of its names', async (name, text) => {
+    const cwd = scene();
+    writeFileSync(join(cwd, name), text);
+    const again = () => bridle(['verify', name], { cwd });
+    expect(await again()).toEqual({ status: 0, stdout: '', stderr: '1 proven\n' });
+    writeFileSync(join(cwd, 'a'), 'A');
+    expect(await again()).toMatchObject({
+      status: 1,
+      stdout: `a: WRONG, expected sha256 ${A}, it has ${hex('sha256', 'A')}\n`,
+    });
+  });
+
   test('a bag is complete: what its manifest does not name is wrong, too', async () => {
     const cwd = scratch();
     mkdirSync(join(cwd, 'bag/data'), { recursive: true });
