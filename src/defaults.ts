@@ -16,3 +16,13 @@ export const DEFAULTS = {
   update: false,
   symlink: false,
 } as const satisfies Omit<RunOptions, 'perHost'>;
+
+/** What a cache keeps when nobody says otherwise. */
+export const CACHE_DEFAULTS = {
+  /** Bytes. */
+  mostBytes: 20 * 1024 * MIB,
+  /** Milliseconds. */
+  mostAge: 30 * 24 * 3600 * 1000,
+  /** Seconds without a byte from the process that is waited for. */
+  patience: 60,
+} as const;

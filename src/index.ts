@@ -1,8 +1,11 @@
 import { homedir } from 'node:os';
+import { resolve } from 'node:path';
 import metadata from '../package.json' with { type: 'json' };
-import { DEFAULTS } from './defaults.ts';
+import { systemClock } from './clock.ts';
+import { CACHE_DEFAULTS, DEFAULTS } from './defaults.ts';
 import { type RunOptions, type RunSummary, run } from './engine.ts';
 import { TransferError } from './errors.ts';
+import type { Catalogs } from './integrity/catalogs.ts';
 import { openEndpoints, type ServiceOptions } from './library/endpoints.ts';
 import { destinationKey } from './list/duplicates.ts';
 import { formatLocation } from './location.ts';
@@ -67,6 +70,8 @@ export interface TransferOptions extends Partial<Omit<RunOptions, 'fault'>>, Ser
   readonly writeChecksums?: string;
   /** Receipts files whose digests stand for reading unchanged local files again, where `update` compares them. */
   readonly trustUnchanged?: readonly string[];
+  /** A directory that keeps what has a known digest for other runs of this machine, as `--cache` with its defaults. */
+  readonly cache?: string;
   /** From 0 up to, not including, 1: draws the order among sources of equal priority, and how long back-off is. */
   readonly random?: () => number;
 }
@@ -97,12 +102,19 @@ export async function transfer(
     for (const consumer of consumers) consumer.event(event);
     onEvent?.(event);
   };
-  const more = { trusted: await openTrust(options), ...(await readCatalogs(options, emit)) };
-  consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
   const endpoints = openEndpoints(options, {
     connections: options.perHost ?? options.threads ?? DEFAULTS.threads,
     warn: (key, message) => emit({ type: 'warning', key, message }),
   });
+  const trusted = await openTrust(options);
+  const cache = await openCacheOf(options);
+  const { find: findListed, close } = await readCatalogs(options, emit);
+  try {
+    consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));
+  } catch (error) {
+    close?.();
+    throw error;
+  }
   try {
     const input = {
       total: all.length,
@@ -110,9 +122,12 @@ export async function transfer(
         for (const request of all) if (request.kind === kind) yield request;
       },
     };
-    const tools = { open: endpoints.open, emit, random, ...more };
+    const listed = findListed ? { findListed } : {};
+    const tools = { open: endpoints.open, emit, random, trusted, cache, ...listed };
     return { summary: await run(input, runOptionsOf(options, env), tools, signal), outcomes };
   } finally {
+    close?.();
+    cache?.close();
     await endpoints.close();
     for (const consumer of consumers) await consumer.close();
   }
@@ -149,18 +164,25 @@ async function openConsumers(
   return consumers;
 }
 
+async function openCacheOf({ cache, timeouts }: TransferOptions) {
+  if (cache === undefined) return undefined;
+  const { openCache } = await import('./cache/cache.ts');
+  const patience = (timeouts?.stall ?? CACHE_DEFAULTS.patience) * 1000;
+  return openCache({ directory: resolve(cache), bounds: CACHE_DEFAULTS, clock: systemClock, patience });
+}
+
 async function openTrust({ trustUnchanged = [] }: TransferOptions) {
   return trustUnchanged.length === 0
     ? undefined
     : (await import('./library/digests.ts')).openTrust(trustUnchanged);
 }
 
-async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit) {
+async function readCatalogs({ catalogs = [] }: TransferOptions, emit: Emit): Promise<Partial<Catalogs>> {
   if (catalogs.length === 0) return {};
   const { openCatalogs } = await import('./integrity/catalogs.ts');
-  const { find, warnings } = await openCatalogs(catalogs, { directory: process.cwd() });
-  for (const message of warnings) emit({ type: 'warning', key: message, message });
-  return { findListed: find };
+  const opened = await openCatalogs(catalogs, { directory: process.cwd() });
+  for (const message of opened.warnings) emit({ type: 'warning', key: message, message });
+  return opened;
 }
 
 async function collect(

@@ -21,6 +21,9 @@ export interface VerifyTask {
   readonly size?: number | undefined;
   /** The URL is not the whole one: what is not found there may still be where it was stored. */
   readonly isNamedInPart?: boolean;
+  /** The list that says so, and where in it; for whoever compares lists. */
+  readonly list?: string;
+  readonly where?: string;
 }
 
 export type Verdict = {

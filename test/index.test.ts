@@ -36,6 +36,20 @@ function entry(from: string, to: string, more: object = {}): Entry {
 }
 
 describe('transfer', () => {
+  test('cache: what has a known digest is fetched once for two calls', async () => {
+    const cwd = scratch();
+    server = await startMisbehaving({ content: { size: 2_000_000 } });
+    const checksum = { sha256: server.content().digest('sha256') };
+    const notes: string[] = [];
+    for (const name of ['a', 'b']) {
+      const to = `file://${cwd}/${name}`;
+      const { outcomes } = await transfer([entry(server.url, to, { checksum })], { cache: join(cwd, 'cache') });
+      notes.push(...(outcomes[0]?.notes ?? []));
+    }
+    expect(notes).toEqual(['kept in the cache', 'from the cache']);
+    expect(server.requests.filter(({ method }) => method === 'GET')).toHaveLength(1);
+  });
+
   test('brings every request to an outcome, in the order of the input, and tells what happens', async () => {
     const cwd = scratch();
     server = await startMisbehaving({ content: { size: 2_000_000 } });

@@ -171,6 +171,19 @@ describe('a launcher', () => {
     expect(run(at('app/bin/bridle')).status).toBe(42);
   });
 
+  test('P11 gives what reads long lists of digests little room for young objects, and nothing else', () => {
+    plant('app/bin/node');
+    const isSmall = (...args: string[]) =>
+      run(at('app/bin/bridle'), { args }).stdout.includes('--max-semi-space-size=2');
+    expect(isSmall('verify', 'SHA256SUMS')).toBe(true);
+    expect(isSmall('checksum', '.')).toBe(true);
+    expect(isSmall('cp', '--checksums', 'SHA256SUMS', 'a', 'b')).toBe(true);
+    expect(isSmall('transfer', '--checksums=SHA256SUMS')).toBe(true);
+    expect(isSmall('cp', 'verify', 'b')).toBe(false);
+    expect(isSmall('cp', '--checksum', 'sha256', 'a', 'b')).toBe(false);
+    expect(isSmall()).toBe(false);
+  });
+
   test('keeps the size of the thread pool that the user chose', () => {
     plant('app/bin/node');
     const size = (env: NodeJS.ProcessEnv) => run(at('app/bin/bridle'), { env }).stdout.split('\n')[1];

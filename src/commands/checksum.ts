@@ -1,4 +1,4 @@
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { type ChecksumResult, type ChecksumTask, checksumBatches } from '../checksum.ts';
 import { systemClock } from '../clock.ts';
 import { TransferError, toTransferError } from '../errors.ts';
@@ -15,6 +15,7 @@ import { EXIT } from './failures.ts';
 import type { Io } from './io.ts';
 import type { Values } from './option.ts';
 import { CHECKSUM_OPTIONS } from './options.ts';
+import { ownFiles } from './own-files.ts';
 import { parseOptions } from './parse-options.ts';
 import { readLines } from './read-lines.ts';
 import { openSession } from './session.ts';
@@ -98,19 +99,6 @@ export async function checksum(args: readonly string[], io: Io): Promise<number>
     watch.stop();
     await endpoints.close();
   }
-}
-
-/** What the sums themselves are written to is not summed: the file, and what it is written to before it is whole. */
-function ownFiles(output: string | undefined): (path: string) => boolean {
-  if (output === undefined) return () => false;
-  const path = resolve(output);
-  const hidden = join(dirname(path), `.${basename(path).slice(0, 60)}.`);
-  // Most paths are told apart by their last part alone.
-  return (other) => {
-    if (!other.endsWith(`/${basename(path)}`) && !other.endsWith('.partial')) return false;
-    const full = resolve(other);
-    return full === path || full.startsWith(hidden);
-  };
 }
 
 function entryOf({ name, place }: ChecksumTask, { digests, size, blocks, reused }: ChecksumResult) {

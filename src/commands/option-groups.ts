@@ -1,4 +1,4 @@
-import { DEFAULTS } from '../defaults.ts';
+import { CACHE_DEFAULTS, DEFAULTS } from '../defaults.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
 import { age, algorithms, bytes, choice, flag, requirement, seconds, text, texts, whole } from './option.ts';
 
@@ -72,7 +72,7 @@ export const CACHE = {
     value: 'SIZE',
     env: 'BRIDLE_CACHE_SIZE',
     min: 0,
-    initial: 20 * 1024 * MIB,
+    initial: CACHE_DEFAULTS.mostBytes,
     shown: '20G',
     group: 'rare',
     what: 'a size, such as `20G`',
@@ -81,7 +81,7 @@ export const CACHE = {
   cacheAge: age({
     name: 'cache-age',
     env: 'BRIDLE_CACHE_AGE',
-    initial: 30 * 24 * 3600,
+    initial: CACHE_DEFAULTS.mostAge / 1000,
     shown: '30d',
     group: 'rare',
     help: 'of it, what was used since',

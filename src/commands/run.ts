@@ -88,11 +88,15 @@ async function perform(
   try {
     try {
       course.directory = makeWorkDirectory(values.workDirectory, io.env);
-      const findListed = await readCatalogs(values.checksums, warn);
-      course.inputs = await stageIn(order.inputs, course.directory, {
-        ...stager,
-        ...(findListed ? { findListed } : {}),
-      });
+      const catalogs = await readCatalogs(values.checksums, warn);
+      try {
+        course.inputs = await stageIn(order.inputs, course.directory, {
+          ...stager,
+          ...(catalogs ? { findListed: catalogs.find } : {}),
+        });
+      } finally {
+        catalogs?.close();
+      }
       makeExecutable(course.inputs, course.directory);
       process.chdir(course.directory);
     } catch (error) {
@@ -212,9 +216,9 @@ function makeExecutable(inputs: readonly Staged[], directory: string): void {
 async function readCatalogs(files: readonly string[], warn: (key: string, message: string) => void) {
   if (files.length === 0) return undefined;
   const { openCatalogs } = await import('../integrity/catalogs.ts');
-  const { find, warnings } = await openCatalogs(files, { directory: process.cwd() });
-  for (const message of warnings) warn(message, message);
-  return find;
+  const catalogs = await openCatalogs(files, { directory: process.cwd() });
+  for (const message of catalogs.warnings) warn(message, message);
+  return catalogs;
 }
 
 /** What the engine is told: nothing that changes what a job gets. */

@@ -39,8 +39,9 @@ export async function runAndTell(
   const endpoints = openSession(values, { env: io.env, connections: values.perHost ?? values.threads, warn });
   const { open } = endpoints;
   const watch = watchSignals();
+  let catalogs: Catalogs | undefined;
   try {
-    const catalogs = await readCatalogs(values.checksums, values.to);
+    catalogs = await readCatalogs(values.checksums, values.to);
     const trusted = await openTrust(values);
     cache = await openCacheOf(values);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
@@ -61,6 +62,7 @@ export async function runAndTell(
   } finally {
     cache?.close();
     watch.stop();
+    catalogs?.close();
     await endpoints.close();
   }
 }

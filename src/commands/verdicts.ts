@@ -43,6 +43,7 @@ export function createTally() {
     },
     /** Everything that was asked for was proven, and something was. */
     isGood: () => of('proven') > 0 && [...counts.keys()].every((status) => status === 'proven'),
+    hasProven: () => of('proven') > 0,
     summary(): string {
       const unread = reused === 0 ? '' : ` (${reused.toLocaleString('en')} by receipts, not read now)`;
       const parts = [`${of('proven').toLocaleString('en')} proven${unread}`];

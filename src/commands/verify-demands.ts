@@ -1,6 +1,6 @@
 import { dirname, relative } from 'node:path';
 import { TransferError } from '../errors.ts';
-import { isAlgorithm, parseDigest } from '../integrity/expected.ts';
+import { findAlgorithm, readDigest as readHex } from '../integrity/manifests/digest-text.ts';
 import type { FormatName } from '../integrity/manifests/manifest.ts';
 import { isSelfRooted } from '../integrity/manifests/names.ts';
 import { openManifest } from '../integrity/manifests/open.ts';
@@ -29,6 +29,8 @@ export interface Demands {
   tasks(): AsyncGenerator<readonly VerifyTask[]>;
   /** Directories that manifests speak of, with what counts as named there. */
   readonly roots: readonly Root[];
+  /** Directories of lists whose names are relative to the current one, where that is another. */
+  readonly elsewhere: readonly string[];
 }
 
 export interface Root {
@@ -41,7 +43,8 @@ export interface Root {
   readonly isComplete: boolean;
 }
 
-const ALG_HEX = /^([A-Za-z0-9-]+):([0-9A-Fa-f]+)$/;
+/** Base64 and other digits, too, to say what is wrong with them. No list is called so: `x:y` is no path here. */
+const ALG_HEX = /^([A-Za-z0-9-]+):([0-9A-Za-z+=_-][0-9A-Za-z+/=_-]*)$/;
 
 /** Formats that know files by any path, as `sha256sum -c` takes them, and as ours is written. */
 const FREE: ReadonlySet<FormatName> = new Set(['sums', 'bsd', 'json']);
@@ -67,6 +70,7 @@ export async function readDemands(
 ): Promise<Demands> {
   const sources: TaskSource[] = [];
   const roots: Root[] = [];
+  const elsewhere: string[] = [];
   const { receipts } = values;
   if (receipts !== undefined) {
     const read = await badInput(() => readReceiptDemands(receipts, tools));
@@ -85,19 +89,23 @@ export async function readDemands(
       const read = await badInput(() => readOne(text, values, tools));
       sources.push(read.source);
       roots.push(read.root);
+      if (read.elsewhere !== undefined) elsewhere.push(read.elsewhere);
     }
   }
   if (digests.length > 0) {
     throw new TransferError('invalid-request', `expected a file after \`${texts.at(-1)}\`, got nothing`);
   }
   const tasks = await badInput(async () => withoutQuarrels(sources, tools.tell));
-  return { tasks, roots };
+  return { tasks, roots, elsewhere };
 }
 
 function readDigest(text: string): Digest | undefined {
   const [, name = '', hex = ''] = ALG_HEX.exec(text) ?? [];
-  const algorithm = name.toLowerCase().replaceAll('-', '');
-  return isAlgorithm(algorithm) ? parseDigest(algorithm, hex) : undefined;
+  const algorithm = findAlgorithm(name);
+  if (algorithm === undefined) return undefined;
+  const digest = readHex(algorithm, hex);
+  if (typeof digest !== 'string') return digest;
+  throw new TransferError('invalid-request', `\`${name}:…\`: ${digest}`);
 }
 
 async function readOne(
@@ -108,7 +116,7 @@ async function readOne(
     readonly extra: boolean;
   },
   tools: DemandTools,
-): Promise<{ readonly source: TaskSource; readonly root: Root }> {
+): Promise<{ readonly source: TaskSource; readonly root: Root; readonly elsewhere?: string }> {
   const place = parseArgument(text);
   const manifest = await openManifest(await readList(place, tools), {
     fileName: lastName(place.location),
@@ -118,6 +126,7 @@ async function readOne(
   const root = rootOf(place, format, values.root);
   const isComplete = format === 'bagit' && !/^tagmanifest-/.test(lastName(place.location));
   const names = createNameSet();
+  const isElsewhere = values.root === undefined && isLocal(place.location) && !isSelfRooted(format);
   // A list does not name itself.
   names.add(relative(root.location.path, place.location.path));
   return {
@@ -128,6 +137,7 @@ async function readOne(
       ...(isComplete || values.extra ? { names } : {}),
     }),
     root: { place: root, names, within: isComplete ? 'data/' : '', isComplete },
+    ...(isElsewhere ? { elsewhere: dirname(place.location.path) } : {}),
   };
 }
 

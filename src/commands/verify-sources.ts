@@ -3,7 +3,7 @@ import { TransferError } from '../errors.ts';
 import { batchesOf } from '../integrity/digest-pool.ts';
 import { isProblem, type ManifestEntry, type ManifestProblem } from '../integrity/manifests/manifest.ts';
 import { mergeItems } from '../integrity/manifests/merge.ts';
-import { isBelowRoot } from '../integrity/manifests/names.ts';
+import { isBelowRoot, quoted } from '../integrity/manifests/names.ts';
 import type { OpenManifest } from '../integrity/manifests/open.ts';
 import { createNameSet, type NameSet } from '../integrity/name-set.ts';
 import { formatLocation } from '../location.ts';
@@ -41,16 +41,16 @@ export interface ManifestUse {
 /** What a list of digests asks for. */
 export function manifestSource(manifest: OpenManifest, use: ManifestUse): TaskSource {
   const taskOf = (entry: ManifestEntry, tell: (finding: Finding) => void): VerifyTask | undefined => {
-    const { name, digests, size } = entry;
+    const { name, digests, size, where } = entry;
     const place = placeOf(name, use);
-    if (typeof place !== 'string') return { name, place, digests, size };
+    if (typeof place !== 'string') return { name, place, digests, size, list: use.text, where };
     tell({ name, status: 'unverifiable', problem: place });
     return undefined;
   };
   const findingOf = ({ where, name, problem }: ManifestProblem): Finding => ({
     name: `${use.text}: ${where}`,
     status: 'unverifiable',
-    problem: name === undefined || problem.includes(name) ? problem : `${problem} (\`${name}\`)`,
+    problem: name === undefined || problem.includes(quoted(name)) ? problem : `${problem} (${quoted(name)})`,
   });
   function* tasks(tell: (finding: Finding) => void): Generator<VerifyTask> {
     for (const item of manifest.items()) {
@@ -199,9 +199,13 @@ function contradiction(one: VerifyTask, other: VerifyTask): string | undefined {
   for (const { algorithm, value } of other.digests) {
     const said = one.digests.find((digest) => digest.algorithm === algorithm)?.value;
     if (said !== undefined && said !== value) {
-      return `the manifests disagree: ${algorithm} ${said} and ${value}`;
+      return `the manifests disagree: ${algorithm} ${said}${saidBy(one)} and ${value}${saidBy(other)}`;
     }
   }
   if (one.size === undefined || other.size === undefined || one.size === other.size) return undefined;
-  return `the manifests disagree: ${one.size} and ${other.size} bytes`;
+  return `the manifests disagree: ${one.size}${saidBy(one)} and ${other.size}${saidBy(other)} bytes`;
+}
+
+function saidBy({ list, where }: VerifyTask): string {
+  return list === undefined ? '' : ` (\`${list}\`, ${where})`;
 }

@@ -13,6 +13,7 @@ import { readTrusted } from './trusted-files.ts';
 import { createTally, verdictJson, verdictLine } from './verdicts.ts';
 import { type Finding, readDemands } from './verify-demands.ts';
 import { listExtra } from './verify-extra.ts';
+import { likelyRoot } from './verify-hint.ts';
 
 /** `bridle verify MANIFEST...` or `ALG:HEX PLACE`: what must be, against what is. */
 export async function verify(args: readonly string[], io: Io): Promise<number> {
@@ -32,8 +33,10 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
   const visit = { endpoints, signal: watch.signal };
   const tally = createTally();
   const tell = teller(values, io);
+  let missing: string | undefined;
   const note = (verdict: Verdict | Finding) => {
     tally.count(verdict.status);
+    if (verdict.status === 'missing') missing ??= verdict.name;
     if (verdict.status === 'proven' && verdict.reused !== undefined) tally.countReused();
     tell.verdict(verdict);
   };
@@ -57,6 +60,10 @@ export async function verify(args: readonly string[], io: Io): Promise<number> {
     for await (const extra of listExtra(demands, values.extra, visit)) note(extra);
     tell.end();
     if (!values.quiet) io.err(`${tally.summary()}\n`);
+    const root =
+      missing === undefined || tally.hasProven() ? undefined : likelyRoot(missing, demands.elsewhere);
+    if (root !== undefined)
+      io.err(`hint: the names may be meant from another directory: --root ${safeText(root)}\n`);
     return tally.isGood() ? EXIT.done : EXIT.failed;
   } catch (error) {
     tell.end();

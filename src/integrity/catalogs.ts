@@ -1,27 +1,19 @@
-import { readFile } from 'node:fs/promises';
-import { basename, dirname, posix, relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
-import { formatLocation, LOCAL_SCHEMES, type Location, parseUrl } from '../location.ts';
-import type { Algorithm, Digest } from '../protocol.ts';
+import { formatLocation, LOCAL_SCHEMES, type Location } from '../location.ts';
 import { safeText } from '../safe-text.ts';
-import { look } from './digest-file.ts';
-import { ALGORITHMS } from './digests.ts';
-import { DIGEST_DIGITS } from './expected.ts';
+import { normalName, type ReadCatalog, readCatalog, type Sayings } from './catalog-lines.ts';
 import { type FindListed, type Listed, together } from './listed.ts';
-import { readManifest } from './manifests/formats.ts';
-import { isProblem, type ManifestEntry, type ManifestItem } from './manifests/manifest.ts';
-import { eachOnce, type Manifest } from './manifests/merge.ts';
+import { isProblem } from './manifests/manifest.ts';
 import { isBelowRoot, quoted } from './manifests/names.ts';
-import { openManifest } from './manifests/open.ts';
 
 export interface Catalogs {
   readonly find: FindListed;
   /** A sentence for each line that cannot be used. */
   readonly warnings: readonly string[];
+  /** Lists that are too long to be kept are open until then. */
+  close(): void;
 }
-
-/** Parts of one catalog that are told one by one. */
-const MOST_TOLD = 100;
 
 /** Where everything that is copied goes. */
 export interface Goal {
@@ -36,55 +28,44 @@ export interface CatalogTools {
   readonly directory: string;
   /** Names may be relative to where everything goes as well. */
   readonly to?: Goal;
-  /** Instead of {@link readManifest}. */
-  readonly read?: (bytes: Uint8Array, fileName: string) => Promise<Manifest>;
+  /** Instead of `readManifest`. */
+  readonly read?: ReadCatalog;
 }
 
 /**
  * Reads catalogs of digests in any format. Names are logical names, URLs, or paths: absolute, relative to the current
- * directory, relative to the catalog's own, or to where everything goes. Takes 130 bytes a file with a name of 30 characters and one sha256. Rejects
- * with `invalid-request`, and as reading a file does.
+ * directory, relative to the catalog's own, or to where everything goes. A long list of lines takes 24 bytes a line, any
+ * other list 130 a file with a name of 30 characters and one sha256. Rejects with `invalid-request`, and as reading a file
+ * does; finding throws `changed` where a long list no longer is what it was.
  */
 export async function openCatalogs(files: readonly string[], tools: CatalogTools): Promise<Catalogs> {
   const catalogs: Catalog[] = [];
-  for (const file of files) catalogs.push(await openCatalog(file, tools));
+  const close = () => {
+    for (const { said } of catalogs) said.close();
+  };
+  try {
+    for (const file of files) catalogs.push(await openCatalog(file, tools));
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     find: (lfn, destination) => findListed(catalogs, lfn, destination, tools),
-    warnings: catalogs.flatMap(({ warnings }) => warnings),
+    warnings: catalogs.flatMap(({ said }) => said.warnings),
+    close,
   };
 }
 
 interface Catalog {
   readonly file: string;
   readonly directory: string;
-  /** By name; each packed, because a million of them are kept. */
-  readonly entries: ReadonlyMap<string, string>;
-  /** Why what is said of a name cannot be used. */
-  readonly unusable: ReadonlyMap<string, string>;
-  readonly warnings: readonly string[];
+  readonly said: Sayings;
 }
 
-async function openCatalog(file: string, tools: CatalogTools): Promise<Catalog> {
+async function openCatalog(file: string, { directory, read }: CatalogTools): Promise<Catalog> {
   const doing = `reading the checksums in \`${file}\``;
   try {
-    const entries = new Map<string, string>();
-    const unusable = new Map<string, string>();
-    const warnings: string[] = [];
-    let problems = 0;
-    for (const item of await itemsOf(file, tools)) {
-      if (!isProblem(item)) {
-        entries.set(flat(normalName(item.name)), pack(item));
-        continue;
-      }
-      const { where, name, problem } = item;
-      const text = `${where}: ${problem}`;
-      if (name !== undefined) unusable.set(normalName(name), text);
-      problems += 1;
-      if (problems <= MOST_TOLD) warnings.push(safeText(`\`${file}\`, ${text}`));
-    }
-    const more = problems - MOST_TOLD;
-    if (more > 0) warnings.push(`\`${file}\`: ${more} more lines that cannot be used`);
-    return { file, directory: dirname(resolve(tools.directory, file)), entries, unusable, warnings };
+    return { file, directory: dirname(resolve(directory, file)), said: await readCatalog(file, read) };
   } catch (error) {
     const known = toTransferError(error, doing);
     if (known !== error) throw known;
@@ -93,65 +74,6 @@ async function openCatalog(file: string, tools: CatalogTools): Promise<Catalog> 
       ...(known.hint === undefined ? {} : { hint: known.hint }),
     });
   }
-}
-
-/** What a catalog says, each name once. */
-async function itemsOf(file: string, { read }: CatalogTools): Promise<Iterable<ManifestItem>> {
-  const fileName = basename(file);
-  const seen = look(file);
-  if (read || !seen?.isFile()) {
-    const make = read ?? ((bytes, name) => readManifest(bytes, { fileName: name }));
-    const { problems, entries } = await make(await readFile(file), fileName);
-    return [...entries, ...problems];
-  }
-  const manifest = await openManifest({ path: file, seen }, { fileName });
-  return eachOnce(() => manifest.items());
-}
-
-/** Local files are paths here, and paths and URLs have one spelling. */
-function normalName(name: string): string {
-  const path = name.startsWith('file://') ? name.slice('file://'.length) : name;
-  if (path.includes('://')) return normalUrl(path);
-  return path === '' ? path : posix.normalize(path);
-}
-
-/** As places are told: without a login, which says nothing of the content. */
-function normalUrl(name: string): string {
-  try {
-    return formatLocation(parseUrl(name).location);
-  } catch {
-    return name;
-  }
-}
-
-/** A copy of its own: a piece of a text keeps the whole text. */
-function flat(text: string): string {
-  return Buffer.from(text).toString();
-}
-
-/** Digests as a character a byte, which is half of what their digits take. */
-function pack({ digests, size, where }: ManifestEntry): string {
-  const sums = digests.map(({ algorithm, value }) => {
-    const code = String.fromCharCode(ALGORITHMS.indexOf(algorithm));
-    return code + Buffer.from(value, 'hex').toString('latin1');
-  });
-  return Buffer.from([size ?? '', where, sums.join('')].join('\n'), 'latin1').toString('latin1');
-}
-
-function unpack(packed: string, file: string): Listed {
-  const sizeEnd = packed.indexOf('\n');
-  const whereEnd = packed.indexOf('\n', sizeEnd + 1);
-  const size = packed.slice(0, sizeEnd);
-  const expected: Digest[] = [];
-  for (let at = whereEnd + 1; at < packed.length; ) {
-    const algorithm = ALGORITHMS[packed.charCodeAt(at)] as Algorithm;
-    const end = at + 1 + DIGEST_DIGITS[algorithm] / 2;
-    const value = Buffer.from(packed.slice(at + 1, end), 'latin1').toString('hex');
-    expected.push({ algorithm, value });
-    at = end;
-  }
-  const where = `\`${file}\`, ${packed.slice(sizeEnd + 1, whereEnd)}`;
-  return { expected, size: size === '' ? undefined : Number(size), where };
 }
 
 function findListed(
@@ -170,11 +92,18 @@ function findListed(
       : [normalName(place)];
     // Only where nothing says more of it: lists are often made where the files came from.
     if (to) places.push(...namesBelow(to, destination, directory));
-    const names = [places.find((name) => has(catalog, name)), lfn === '' ? undefined : normalName(lfn)];
-    for (const name of new Set(names)) {
-      const listed = name === undefined ? undefined : listedIn(catalog, name);
-      if (listed) found = found ? together(found, listed, place) : listed;
+    let named: string | undefined;
+    for (const name of new Set(places)) {
+      const listed = listedIn(catalog, name);
+      if (!listed) continue;
+      found = found ? together(found, listed, place) : listed;
+      named = name;
+      break;
     }
+    const logical = lfn === '' ? undefined : normalName(lfn);
+    if (logical === undefined || logical === named) continue;
+    const listed = listedIn(catalog, logical);
+    if (listed) found = found ? together(found, listed, place) : listed;
   }
   return found;
 }
@@ -203,18 +132,14 @@ function decoded(name: string): string {
   }
 }
 
-function has({ entries, unusable }: Catalog, name: string): boolean {
-  return entries.has(name) || unusable.has(name);
-}
-
 /** A file that is listed and cannot be verified must not pass for one that is not listed. */
-function listedIn({ entries, unusable, file }: Catalog, name: string): Listed | undefined {
-  const packed = entries.get(name);
-  if (packed !== undefined) return unpack(packed, file);
-  const problem = unusable.get(name);
-  if (problem === undefined) return undefined;
+function listedIn({ said, file }: Catalog, name: string): Listed | undefined {
+  const item = said.of(name);
+  if (!item) return undefined;
+  const where = `\`${file}\`, ${item.where}`;
+  if (!isProblem(item)) return { expected: item.digests, size: item.size, where };
   throw new TransferError(
     'invalid-request',
-    safeText(`checksum of ${quoted(name)}: \`${file}\`, ${problem}`),
+    safeText(`checksum of ${quoted(name)}: ${where}: ${item.problem}`),
   );
 }

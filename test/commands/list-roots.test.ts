@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { bridle, scratch } from './run-command.ts';
 
@@ -37,6 +39,43 @@ describe('a list that lies elsewhere than in the current directory', () => {
     expect(await bridle(args, { cwd })).toEqual({ status: 0, stdout: '', stderr: '' });
     writeFileSync(join(cwd, 'data/a b'), 'changed');
     expect(await bridle(['verify', list], { cwd })).toMatchObject({ status: 0, stderr: '1 proven\n' });
+  });
+
+  test.each([
+    ['made in the directory and verified outside of it', 'data', '.', 'data/SHA256SUMS', '--root data'],
+    ['made outside of the directory and verified in it', '.', 'data', 'SHA256SUMS', '--root ..'],
+  ])('%s: sha256sum finds nothing either, and a hint says from where', async (_, made, used, list, hint) => {
+    const cwd = prepare();
+    const output = join(cwd, 'data/SHA256SUMS');
+    await bridle(['checksum', '-o', output, made === '.' ? 'data' : '.'], { cwd: join(cwd, made) });
+    const here = { cwd: join(cwd, used) };
+    expect(spawnSync('sha256sum', ['--quiet', '-c', list], here).status).toBe(1);
+    const found = await bridle(['verify', list], here);
+    expect(found.status).toBe(1);
+    expect(found.stderr).toBe(
+      `0 proven, 1 missing\nhint: the names may be meant from another directory: ${hint}\n`,
+    );
+    const [option = '', value = ''] = hint.split(' ');
+    expect(await bridle(['verify', option, value, list], here)).toMatchObject({ status: 0 });
+    const there = { cwd: join(cwd, made) };
+    expect(spawnSync('sha256sum', ['--quiet', '-c', output], there).status).toBe(0);
+    expect(await bridle(['verify', output], there)).toMatchObject({ status: 0, stderr: '1 proven\n' });
+  });
+
+  test('that standard output goes to is not in itself, and sha256sum agrees', async () => {
+    const cwd = prepare();
+    symlinkSync('data', join(cwd, 'linked'));
+    const out = openSync(join(cwd, 'data/SHA256SUMS'), 'w');
+    const main = fileURLToPath(new URL('../../dist/bridle.js', import.meta.url));
+    const made = spawnSync(process.execPath, [main, 'checksum', 'data', 'linked'], {
+      cwd,
+      stdio: ['ignore', out, 'inherit'],
+    });
+    closeSync(out);
+    expect(made.status).toBe(0);
+    const names = readFileSync(join(cwd, 'data/SHA256SUMS'), 'utf8').match(/ {2}.*$/gm);
+    expect(names).toEqual(['  data/a b', '  linked/a b']);
+    expect(spawnSync('sha256sum', ['--quiet', '-c', 'data/SHA256SUMS'], { cwd }).status).toBe(0);
   });
 
   test('in `json` knows files by where it lies, and moves with them', async () => {

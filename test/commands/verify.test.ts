@@ -57,6 +57,33 @@ describe('bridle verify', () => {
     },
   );
 
+  const A = hex('sha256', 'a');
+  test.each([
+    [
+      'x.meta4',
+      `<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a"><size>1</size><hash type="sha-256">${A}</hash><url>https://h.example/a</url></file></metalink>`,
+    ],
+    [
+      'ro-crate-metadata.json',
+      `{"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [{"@id": "a", "@type": "File", "contentSize": "1", "sha256": "${A}"}]}`,
+    ],
+    [
+      'rc.yml',
+      `pegasus: "5.0"\nreplicas:\n  - lfn: a\n    pfns:\n      - site: local\n        pfn: /elsewhere/a\n    checksum:\n      sha256: ${A}\n`,
+    ],
+    ['rc.txt', `a file:///elsewhere/a site="local" checksum.type="sha256" checksum.value="${A}"\n`],
+  ])('P3 %s, which others write, is told by itself, and proves files of its names', async (name, text) => {
+    const cwd = scene();
+    writeFileSync(join(cwd, name), text);
+    const again = () => bridle(['verify', name], { cwd });
+    expect(await again()).toEqual({ status: 0, stdout: '', stderr: '1 proven\n' });
+    writeFileSync(join(cwd, 'a'), 'A');
+    expect(await again()).toMatchObject({
+      status: 1,
+      stdout: `a: WRONG, expected sha256 ${A}, it has ${hex('sha256', 'A')}\n`,
+    });
+  });
+
   test('a bag is complete: what its manifest does not name is wrong, too', async () => {
     const cwd = scratch();
     mkdirSync(join(cwd, 'bag/data'), { recursive: true });
@@ -84,6 +111,16 @@ describe('bridle verify', () => {
       status: 1,
       stderr: '1 proven, 1 wrong\n',
     });
+    const base64 = Buffer.from(hex('sha256', 'a'), 'hex').toString('base64');
+    for (const [value, problem] of [
+      [base64, 'got base64'],
+      [hex('sha256', 'a').slice(2), 'got 62'],
+      [`${hex('sha256', 'a').slice(1)}g`, 'got `g`'],
+    ]) {
+      const bad = await bridle(['verify', `sha256:${value}`, 'a'], { cwd });
+      expect(bad.status).toBe(2);
+      expect(bad.stderr).toContain(`\`sha256:…\`: expected 64 hexadecimal digits for sha256, ${problem}`);
+    }
     const cut = await bridle(['verify', 'a', ...right.slice(0, 1)], { cwd });
     expect(cut.status).toBe(2);
   });
@@ -100,15 +137,17 @@ describe('bridle verify', () => {
 
   test('B6 bad lines are named, the others count, and the status is not 0', async () => {
     const cwd = scene();
+    const base64 = Buffer.from(hex('sha256', 'base'), 'hex').toString('base64');
     writeFileSync(
       join(cwd, 'SHA256SUMS'),
-      `${sums(['a'])}abc  b\n${hex('sha256', 'x')}  c/d\n${sums(['c/d'])}`,
+      `${sums(['a'])}abc  b\n${hex('sha256', 'x')}  c/d\n${sums(['c/d'])}${base64}  base\n`,
     );
     const { status, stdout, stderr } = await bridle(['verify', 'SHA256SUMS'], { cwd });
     expect(status).toBe(1);
-    expect(stdout).toMatch(/^SHA256SUMS: line 2: NOT VERIFIED, /m);
+    expect(stdout).toMatch(/^SHA256SUMS: line 2: NOT VERIFIED, .* \(`b`\)$/m);
+    expect(stdout).toMatch(/^SHA256SUMS: line 5: NOT VERIFIED, .*got base64: .* \(`base`\)$/m);
     expect(stdout).toMatch(/^SHA256SUMS: line 4: NOT VERIFIED, contradicts line 3/m);
-    expect(stderr).toBe('1 proven, 2 not verified\n');
+    expect(stderr).toBe('1 proven, 3 not verified\n');
   });
 
   test('two manifests that disagree about a file prove nothing of it', async () => {
@@ -118,7 +157,7 @@ describe('bridle verify', () => {
     const { status, stdout } = await bridle(['verify', 'one.sha256', 'two.sha256'], { cwd });
     expect(status).toBe(1);
     expect(stdout).toBe(
-      `a: NOT VERIFIED, the manifests disagree: sha256 ${hex('sha256', 'a')} and ${hex('sha256', 'other')}\n`,
+      `a: NOT VERIFIED, the manifests disagree: sha256 ${hex('sha256', 'a')} (\`one.sha256\`, line 1) and ${hex('sha256', 'other')} (\`two.sha256\`, line 1)\n`,
     );
   });
 

@@ -24,6 +24,18 @@ const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
+  'lines of a long list that contradict each other are not told': {
+    file: 'src/integrity/line-index.ts',
+    from: 'if (mark === 0 || (known.get(kind) ?? mark) !== mark) return true;',
+    to: 'if (mark === 0) return true;',
+    test: ['test/integrity/long-catalogs.test.ts', 'P3 B6 SHA256SUMS'],
+  },
+  'a long list is looked up in that somebody wrote to': {
+    file: 'src/integrity/manifests/list-lines.ts',
+    from: 'throw changedWhileRead(doing);',
+    to: 'void doing;',
+    test: ['test/integrity/long-catalogs.test.ts', 'L5 a long list that changes'],
+  },
   'a session for a far file that nobody took stays lent': {
     file: 'src/sftp/reach.ts',
     from: 'void one.then((lease) => lease?.release())',

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+
 import { bridle, scratch } from '../commands/run-command.ts';
 import { type MatrixPlace, PLACES } from './matrix-subjects.ts';
 
+const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 const MIB = 1024 * 1024;
 const GOOD = randomBytes(17 * MIB + 1);
 const BAD = Buffer.from(GOOD);
@@ -16,12 +19,12 @@ afterEach(async () => {
   place = undefined;
 });
 
-test.each(['http', 'dav', 's3', 'sftp'])(
+test.each(['http', 'https', 'dav', 's3', 'sftp', 'ftp', 'ftps', 'gs'])(
   'a byte that flips after a copy from %s is found and mended with two blocks at most',
   async (name) => {
     place = await PLACES[name]!();
     await place.put('big', GOOD);
-    const call = { cwd: scratch(), ...(place.env ? { env: place.env } : {}) };
+    const call = { cwd: scratch(), env: { SSL_CERT_FILE: CA, ...place.env } };
     const copied = await bridle(['cp', '-q', '--blocks', 'blocks', place.url('big'), 'big'], call);
     expect(copied).toMatchObject({ status: 0, stderr: '' });
     writeFileSync(join(call.cwd, 'big'), BAD);
@@ -39,11 +42,11 @@ test.each(['http', 'dav', 's3', 'sftp'])(
   },
 );
 
-test.each(['dav', 's3', 'sftp'])(
+test.each(['dav', 's3', 'sftp', 'ftp', 'ftps', 'gs'])(
   'damage of what was copied to %s is told by its blocks alone',
   async (name) => {
     place = await PLACES[name]!();
-    const call = { cwd: scratch(), ...(place.env ? { env: place.env } : {}) };
+    const call = { cwd: scratch(), env: { SSL_CERT_FILE: CA, ...place.env } };
     writeFileSync(join(call.cwd, 'big'), GOOD);
     const copied = await bridle(['cp', '-q', '--blocks', 'blocks', 'big', place.url('big')], call);
     expect(copied).toMatchObject({ status: 0, stderr: '' });
@@ -57,11 +60,12 @@ test.each(['dav', 's3', 'sftp'])(
   },
 );
 
-test.each(['http', 'dav', 's3', 'sftp'])(
+// The places of ftp want a login, which is in their URLs, and receipts hold none.
+test.each(['http', 'https', 'dav', 's3', 'sftp', 'gs'])(
   'receipts of what was copied to %s are verified by the digest of the service, else by reading it back',
   async (name) => {
     place = await PLACES[name]!();
-    const call = { cwd: scratch(), ...(place.env ? { env: place.env } : {}) };
+    const call = { cwd: scratch(), env: { SSL_CERT_FILE: CA, ...place.env } };
     writeFileSync(join(call.cwd, 'small'), 'small');
     const url = place.url('small');
     const args = ['cp', '-q', '--checksum', 'sha256,md5', '--receipts', 'done.jsonl', 'small', url];
@@ -80,7 +84,7 @@ test.each(['http', 'dav', 's3', 'sftp'])(
 
 test('receipts of an md5 are verified by what S3 stores, without reading it', async () => {
   place = await PLACES.s3!();
-  const call = { cwd: scratch(), ...(place.env ? { env: place.env } : {}) };
+  const call = { cwd: scratch(), env: { SSL_CERT_FILE: CA, ...place.env } };
   writeFileSync(join(call.cwd, 'small'), 'small');
   const args = ['cp', '-q', '--checksum', 'md5', '--receipts', 'done.jsonl', 'small', place.url('small')];
   expect(await bridle(args, call)).toMatchObject({ status: 0, stderr: '' });

@@ -1,7 +1,7 @@
 import { TransferError } from '../../errors.ts';
 import type { Algorithm } from '../../protocol.ts';
 import { digestsToWrite, findAlgorithm, readDigest, unwritable } from './digest-text.ts';
-import { lineFormat, parseLines } from './lines.ts';
+import { lineFormat } from './lines.ts';
 import { type ManifestFormat, type ManifestHint, type Said, wrong } from './manifest.ts';
 import { quoted } from './names.ts';
 import { decodeDocument, refused } from './text.ts';
@@ -18,7 +18,7 @@ const MANIFEST = /^(tag)?manifest-([a-z0-9-]+)\.txt$/i;
 export const bagit: ManifestFormat = {
   name: 'bagit',
   text: 'a BagIt manifest, `manifest-ALGORITHM.txt` (--algorithm when written)',
-  ...lineFormat((blocks, hint) => parseLines(blocks, (line) => readLine(line, hint), { endsInName: true })),
+  ...lineFormat((hint) => (line) => readLine(line, hint), { endsInName: true }),
   write: (hint) => {
     let algorithm = hint.algorithm;
     return {

@@ -1,7 +1,7 @@
 import type { Algorithm } from '../../protocol.ts';
 import { digestsToWrite, readDigest } from './digest-text.ts';
 import { escapeName, unescapeName } from './escaping.ts';
-import { lineFormat, parseLines } from './lines.ts';
+import { lineFormat } from './lines.ts';
 import { type ManifestFormat, type Said, wrong } from './manifest.ts';
 import { quoted } from './names.ts';
 
@@ -12,7 +12,7 @@ const VALUE = /^[ \t]*=[ \t]*([^ \t]+)[ \t]*$/;
 export const bsd: ManifestFormat = {
   name: 'bsd',
   text: 'ALGORITHM (NAME) = DIGEST, as BSD, cksum and openssl write',
-  ...lineFormat((blocks) => parseLines(blocks, readTaggedLine, { endsInName: false })),
+  ...lineFormat(() => readTaggedLine, { endsInName: false }),
   write: (hint) => ({
     begin: () => '',
     entry: (entry) => {

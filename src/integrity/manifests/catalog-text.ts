@@ -1,5 +1,5 @@
 import { readDigest, sha256ToWrite, unwritable } from './digest-text.ts';
-import { lineFormat, parseLines } from './lines.ts';
+import { lineFormat } from './lines.ts';
 import { type ManifestFormat, type Said, wrong } from './manifest.ts';
 import { sizeOf } from './meta.ts';
 import { quoted } from './names.ts';
@@ -17,7 +17,7 @@ const SITE = 'local';
 export const catalogText: ManifestFormat = {
   name: 'catalog-text',
   text: "Pegasus's replica catalog, file form (sha256 only when written)",
-  ...lineFormat((blocks) => parseLines(blocks, readRecord, { endsInName: false })),
+  ...lineFormat(() => readRecord, { endsInName: false }),
   write: () => ({
     begin: () => '',
     entry: (entry) => {

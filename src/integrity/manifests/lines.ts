@@ -1,4 +1,4 @@
-import type { ManifestFormat, ManifestHint, ManifestItem, Said } from './manifest.ts';
+import type { LineCursor, ManifestFormat, ManifestHint, ManifestItem, Said } from './manifest.ts';
 import { nameProblem } from './names.ts';
 import { linesOf } from './text.ts';
 
@@ -13,12 +13,17 @@ const BLANK = /^[ \t]*$/;
  * What each line says by `read`, blank lines and comments left out. A last line without an end, where others have one
  * and the name comes last, is a problem: nothing tells a whole one from one that was cut.
  */
-export function* parseLines(
+function* parseLines(
   blocks: Iterable<Uint8Array>,
   read: (text: string) => Said | undefined,
-  rules: LineRules,
+  rules: LineRules & { readonly cursor?: LineCursor | undefined },
 ): Generator<ManifestItem> {
+  const { cursor } = rules;
   for (const line of linesOf(blocks)) {
+    if (cursor) {
+      cursor.at = line.at;
+      cursor.number = line.number;
+    }
     const where = `line ${line.number}`;
     if ('problem' in line) {
       yield { where, problem: line.problem };
@@ -37,10 +42,13 @@ export function* parseLines(
   }
 }
 
-/** The two ways to read a format of lines. */
+/** The two ways to read a format of lines, each by a reader of its own. */
 export function lineFormat(
-  parseBlocks: (blocks: Iterable<Uint8Array>, hint: ManifestHint) => Iterable<ManifestItem>,
+  reader: (hint: ManifestHint) => (text: string) => Said | undefined,
+  rules: LineRules,
 ): Pick<ManifestFormat, 'parse' | 'parseBlocks'> {
+  const parseBlocks = (blocks: Iterable<Uint8Array>, hint: ManifestHint, cursor?: LineCursor) =>
+    parseLines(blocks, reader(hint), { ...rules, cursor });
   return { parse: (bytes, hint) => parseBlocks([bytes], hint), parseBlocks };
 }
 

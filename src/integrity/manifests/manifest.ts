@@ -55,9 +55,17 @@ export interface ManifestFormat {
    */
   parse(bytes: Uint8Array, hint: ManifestHint): Iterable<ManifestItem> | Promise<Iterable<ManifestItem>>;
   /** The same of a list of lines that comes in blocks; absent for what has to be there as a whole. */
-  parseBlocks?(blocks: Iterable<Uint8Array>, hint: ManifestHint): Iterable<ManifestItem>;
+  parseBlocks?(blocks: Iterable<Uint8Array>, hint: ManifestHint, cursor?: LineCursor): Iterable<ManifestItem>;
   /** Absent: read only. */
   write?(hint: ManifestHint): ManifestWriter;
+}
+
+/** Where the item stands that a list of lines gave last. */
+export interface LineCursor {
+  /** Byte of the list that its line begins at. */
+  at: number;
+  /** Of its line, from 1. */
+  number: number;
 }
 
 export interface ManifestHint {

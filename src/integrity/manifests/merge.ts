@@ -23,7 +23,7 @@ export interface Manifest {
 export function mergeItems(items: Iterable<ManifestItem>): Omit<Manifest, 'format'> {
   const entries = new Map<string, ManifestEntry>();
   const problems: ManifestProblem[] = [];
-  const repeated = new Map<string, ManifestEntry[]>();
+  const repeated = new Map<string, Together>();
   const contradicted = new Set<string>();
   for (const item of items) {
     if (isProblem(item)) {
@@ -35,18 +35,73 @@ export function mergeItems(items: Iterable<ManifestItem>): Omit<Manifest, 'forma
       entries.set(item.name, item);
       continue;
     }
-    const earlier = repeated.get(item.name) ?? [known];
-    const problem = contradiction(item, earlier);
-    if (problem !== undefined) {
-      problems.push({ where: item.where, name: item.name, problem });
-      contradicted.add(item.name);
-    } else if (addsTo(known, item)) {
-      entries.set(item.name, joined(known, item));
-      repeated.set(item.name, [...earlier, item]);
+    let all = repeated.get(item.name);
+    if (!all) {
+      all = together(known);
+      repeated.set(item.name, all);
     }
+    const problem = add(all, item);
+    if (problem === undefined) continue;
+    problems.push({ where: item.where, name: item.name, problem });
+    contradicted.add(item.name);
   }
+  for (const [name, all] of repeated) entries.set(name, joined(all));
   for (const name of contradicted) entries.delete(name);
   return { entries: [...entries.values()], problems };
+}
+
+/**
+ * The same items, but neighbours of one name put together where they go together: lists with several digests a file have
+ * them one after the other. Those that contradict each other come as they are.
+ */
+export function* joinNeighbours(items: Iterable<ManifestItem>): Generator<ManifestItem> {
+  let all: Together | undefined;
+  for (const item of items) {
+    if (all && !isProblem(item) && item.name === all.parts[0].name) {
+      if (add(all, item) === undefined) continue;
+      yield* all.parts;
+    } else if (all) yield joined(all);
+    all = isProblem(item) ? undefined : together(item);
+    if (isProblem(item)) yield item;
+  }
+  if (all) yield joined(all);
+}
+
+/** What was said of one name so far. */
+interface Together {
+  /** Those that said something new of the content; never many, as there are few algorithms. */
+  readonly parts: [ManifestEntry, ...ManifestEntry[]];
+  readonly places: Set<string>;
+}
+
+function together(first: ManifestEntry): Together {
+  return { parts: [first], places: new Set(first.places) };
+}
+
+/** What it contradicts, as text; else it is part of all. The same once more adds nothing. */
+function add({ parts, places }: Together, item: ManifestEntry): string | undefined {
+  const problem = contradiction(item, parts);
+  if (problem !== undefined) return problem;
+  for (const place of item.places ?? []) places.add(place);
+  const isNew = item.digests.some(({ algorithm }) =>
+    parts.every(({ digests }) => digests.every((digest) => digest.algorithm !== algorithm)),
+  );
+  if (isNew || (item.size !== undefined && parts.every(({ size }) => size === undefined))) parts.push(item);
+  return undefined;
+}
+
+function joined({ parts, places }: Together): ManifestEntry {
+  const [first] = parts;
+  const size = parts.find((part) => part.size !== undefined)?.size;
+  const digests = new Map(
+    parts.flatMap((part) => part.digests.map((digest) => [digest.algorithm, digest] as const)),
+  );
+  return {
+    ...first,
+    digests: parts.length === 1 ? first.digests : [...digests.values()],
+    ...(size === undefined ? {} : { size }),
+    ...(places.size > 0 ? { places: [...places] } : {}),
+  };
 }
 
 /**
@@ -88,27 +143,4 @@ function contradiction(item: ManifestEntry, earlier: readonly ManifestEntry[]): 
     }
   }
   return undefined;
-}
-
-/** False for the same once more: a list that repeats itself a million times stays small. */
-function addsTo(known: ManifestEntry, item: ManifestEntry): boolean {
-  if (known.size === undefined && item.size !== undefined) return true;
-  if (item.places?.some((place) => !known.places?.includes(place))) return true;
-  return item.digests.some(({ algorithm }) =>
-    known.digests.every((digest) => digest.algorithm !== algorithm),
-  );
-}
-
-function joined(known: ManifestEntry, item: ManifestEntry): ManifestEntry {
-  const added = item.digests.filter(({ algorithm }) =>
-    known.digests.every((digest) => digest.algorithm !== algorithm),
-  );
-  const size = known.size ?? item.size;
-  const places = [...new Set([...(known.places ?? []), ...(item.places ?? [])])];
-  return {
-    ...known,
-    digests: [...known.digests, ...added],
-    ...(size === undefined ? {} : { size }),
-    ...(places.length > 0 ? { places } : {}),
-  };
 }

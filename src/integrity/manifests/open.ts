@@ -4,7 +4,9 @@ import { changedWhileRead } from '../../regular-file.ts';
 import { identityOf, isSame } from '../digest-file.ts';
 import { detectFormat, hintOf } from './detect.ts';
 import { findFormat, type ManifestOrigin } from './formats.ts';
+import { type ListLines, linesOfList, type Parse } from './list-lines.ts';
 import type { FormatName, ManifestItem } from './manifest.ts';
+import { joinNeighbours } from './merge.ts';
 
 /** Bytes of a list that are read at a time. */
 const BLOCK = 256 * 1024;
@@ -18,6 +20,8 @@ export interface OpenManifest {
   readonly isKept: boolean;
   /** What it says, in its order, the same each time. Throws `changed` where a file no longer is what it was. */
   items(): Iterable<ManifestItem>;
+  /** Of one that is not kept. */
+  readonly lines?: ListLines;
 }
 
 /** A list in memory, or a regular file that was looked at. */
@@ -35,10 +39,13 @@ export async function openManifest(source: ManifestSource, origin: ManifestOrigi
   const hint = { ...hintOf(origin.fileName), ...algorithm };
   const { name, parseBlocks } = format;
   if (parseBlocks && (isFile ? Number(source.seen.size) : source.length) > KEPT_BYTES) {
+    const parse: Parse = (blocks, cursor) => parseBlocks(blocks, hint, cursor);
+    const blocks = () => (isFile ? blocksOf(source) : [source]);
     return {
       format: name,
       isKept: false,
-      items: () => parseBlocks(isFile ? blocksOf(source) : [source], hint),
+      items: () => joinNeighbours(parse(blocks())),
+      lines: linesOfList({ source, blocks, parse }),
     };
   }
   const items = [...(await format.parse(isFile ? wholeOf(source) : source, hint))];

@@ -1,5 +1,5 @@
 import { digestsToWrite, readDigest, unwritable } from './digest-text.ts';
-import { lineFormat, parseLines } from './lines.ts';
+import { lineFormat } from './lines.ts';
 import { type ManifestFormat, type Said, wrong } from './manifest.ts';
 import { quoted } from './names.ts';
 
@@ -13,7 +13,7 @@ const LINE_END = /[\n\r]/;
 export const registry: ManifestFormat = {
   name: 'registry',
   text: 'NAME ALGORITHM:DIGEST, as Pooch reads',
-  ...lineFormat((blocks) => parseLines(blocks, readRegistryLine, { endsInName: false })),
+  ...lineFormat(() => readRegistryLine, { endsInName: false }),
   write: (hint) => ({
     begin: () => '',
     entry: (entry) => {

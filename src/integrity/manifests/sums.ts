@@ -3,7 +3,7 @@ import { DIGEST_DIGITS } from '../expected.ts';
 import { readTaggedLine } from './bsd.ts';
 import { digestsToWrite, readDigest, unwritable } from './digest-text.ts';
 import { escapeName, unescapeName } from './escaping.ts';
-import { lineFormat, parseLines } from './lines.ts';
+import { lineFormat } from './lines.ts';
 import { type ManifestFormat, type ManifestHint, type Said, wrong } from './manifest.ts';
 import { quoted } from './names.ts';
 
@@ -20,7 +20,7 @@ const TAGGED = /^[ \t]*\\?[A-Za-z0-9/_-]{2,24} ?\(/;
 export const sums: ManifestFormat = {
   name: 'sums',
   text: 'DIGEST  NAME, as sha256sum, md5sum and b3sum write and check',
-  ...lineFormat((blocks, hint) => parseLines(blocks, createLineReader(hint), { endsInName: true })),
+  ...lineFormat(createLineReader, { endsInName: true }),
   write: (hint) => ({
     begin: () => '',
     entry: (entry) => {

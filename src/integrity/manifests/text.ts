@@ -7,7 +7,7 @@ const BOM = [0xef, 0xbb, 0xbf];
 const CR = 0x0d;
 const LF = 0x0a;
 /** Characters of the longest path (4,096) escaped and a digest, with much room: what is longer is no line of ours. */
-const LONGEST_LINE = 64 * 1024;
+export const LONGEST_LINE = 64 * 1024;
 const LONGEST_REASON = 160;
 
 export interface Line {
@@ -16,11 +16,14 @@ export interface Line {
   /** Without its end, LF or CR LF. */
   readonly text: string;
   readonly hasEnd: boolean;
+  /** Byte of the whole that it begins at. */
+  readonly at: number;
 }
 
 export interface BadLine {
   readonly number: number;
   readonly problem: string;
+  readonly at: number;
 }
 
 /**
@@ -32,10 +35,16 @@ export function* linesOf(blocks: Iterable<Uint8Array>): Generator<Line | BadLine
   let isFirst = true;
   /** Of a line whose end is still to come. */
   let begun: Buffer = Buffer.alloc(0);
+  let begunAt = 0;
+  let blockAt = 0;
   for (const block of blocks) {
     const bytes = isFirst
       ? withoutMark(block)
       : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
+    if (isFirst) {
+      blockAt = block.length - bytes.length;
+      begunAt = blockAt;
+    }
     isFirst = false;
     const end = bytes.lastIndexOf(LF) + 1;
     if (end > 0) {
@@ -43,28 +52,36 @@ export function* linesOf(blocks: Iterable<Uint8Array>): Generator<Line | BadLine
         begun.length === 0 ? bytes.subarray(0, end) : Buffer.concat([begun, bytes.subarray(0, end)]),
       )) {
         number++;
-        yield { number, ...line, hasEnd: true };
+        const { start, ...said } = line;
+        // Of a line that began in an earlier block not all may be kept.
+        const at = start === 0 ? begunAt : blockAt + start - begun.length;
+        yield { number, ...said, at, hasEnd: true };
       }
       begun = Buffer.alloc(0);
+      begunAt = blockAt + end;
     }
     // What is longer than any line is told, not kept.
     const room = LONGEST_LINE + 2 - begun.length;
     if (end < bytes.length && room > 0) begun = Buffer.concat([begun, bytes.subarray(end, end + room)]);
+    blockAt += bytes.length;
   }
-  if (begun.length > 0) yield { number: number + 1, ...readLine(begun, false), hasEnd: false };
+  if (begun.length > 0) yield { number: number + 1, ...readLine(begun, false), at: begunAt, hasEnd: false };
 }
 
-function* wholeLines(bytes: Buffer): Generator<{ readonly text: string } | { readonly problem: string }> {
+type LineText = { readonly text: string } | { readonly problem: string };
+
+function* wholeLines(bytes: Buffer): Generator<LineText & { readonly start: number }> {
   // Asked of all at once, which most lists pass.
   const isText = isUtf8(bytes) && !bytes.includes(0);
   for (let start = 0; start < bytes.length; ) {
     const end = bytes.indexOf(LF, start);
-    yield readLine(bytes.subarray(start, bytes[end - 1] === CR && end > start ? end - 1 : end), isText);
+    const line = bytes.subarray(start, bytes[end - 1] === CR && end > start ? end - 1 : end);
+    yield { start, ...readLine(line, isText) };
     start = end + 1;
   }
 }
 
-function readLine(line: Buffer, isText: boolean): { readonly text: string } | { readonly problem: string } {
+function readLine(line: Buffer, isText: boolean): LineText {
   const problem = isText && line.length <= LONGEST_LINE ? undefined : lineProblem(line);
   return problem === undefined ? { text: line.toString('utf8') } : { problem };
 }

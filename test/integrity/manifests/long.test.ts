@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { catalogYaml } from '../../../src/integrity/manifests/catalog-yaml.ts';
 import { FORMATS } from '../../../src/integrity/manifests/formats.ts';
 import { isProblem, type ManifestItem } from '../../../src/integrity/manifests/manifest.ts';
-import { eachOnce, mergeItems } from '../../../src/integrity/manifests/merge.ts';
+import { eachOnce, joinNeighbours, mergeItems } from '../../../src/integrity/manifests/merge.ts';
 import { openManifest } from '../../../src/integrity/manifests/open.ts';
 import { createNameSet } from '../../../src/integrity/name-set.ts';
 import { SAMPLES } from './samples.ts';
@@ -89,6 +89,32 @@ describe('names that stand more than once', () => {
         expect(once.filter((item) => !isProblem(item))).toHaveLength(entries.length);
       }),
     );
+  });
+
+  test('P3 come to the same when neighbours are put together first', () => {
+    fc.assert(
+      fc.property(items, (made) => {
+        const list: ManifestItem[] = made.map((item, at) => ({ ...item, where: `line ${at}` }));
+        expect(mergeItems(joinNeighbours(list)).entries).toEqual(mergeItems(list).entries);
+        const names = (all: Iterable<ManifestItem>) =>
+          new Set(mergeItems(all).problems.map((one) => one.name));
+        expect(names(joinNeighbours(list))).toEqual(names(list));
+      }),
+    );
+  });
+
+  test('P11 put together as neighbours are not kept, however often they stand there', () => {
+    const digests = [{ algorithm: 'sha256', value: HEX } as const];
+    function* many() {
+      for (let at = 0; at < 50_000; at++)
+        yield { name: 'a', digests, places: [`p${at}`], where: `line ${at}` };
+      for (let at = 0; at < 50_000; at++) yield { name: 'b', digests, where: `line ${at}` };
+    }
+    const [a, b, ...more] = joinNeighbours(many());
+    expect(a).toMatchObject({ name: 'a', digests, where: 'line 0' });
+    expect(a && 'places' in a && a.places).toHaveLength(50_000);
+    expect(b).toEqual({ name: 'b', digests, where: 'line 0' });
+    expect(more).toEqual([]);
   });
 
   test('are told from all others', () => {
