@@ -642,9 +642,33 @@ export const MUTATIONS = {
   },
   'nobody notices that the wrapper was killed': {
     file: 'src/job/watchdog.ts',
-    from: 'for leader in $leaders; do kill -s KILL -- "-$leader"; done',
+    from: 'while read -r line; do leaders=$line; done',
     to: 'exit 0',
     test: ['test/job/wrapper.test.ts', 'started by koffi P9 what a wrapper'],
+  },
+  'children of the dead are looked for when these are dead': {
+    file: 'src/job/watchdog.ts',
+    from: 'halt $leaders\n',
+    to: '',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 what has left the session'],
+  },
+  'a daemon in the old manner outlives a killed wrapper': {
+    file: 'src/job/watchdog.ts',
+    from: '[ -z "$mark" ] || grep',
+    to: 'true || grep',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by node is killed P9 a daemon ends'],
+  },
+  'a watchdog is not told of orphans': {
+    file: 'src/job/koffi-launch.ts',
+    from: 'setInterval(() => watchdog.guard(guarded()), LOOK)',
+    to: 'setInterval(() => undefined, LOOK)',
+    test: ['test/job/killed-wrapper.test.ts', 'that has cleaned its environment'],
+  },
+  'what is being started is not looked for': {
+    file: 'src/job/watchdog.ts',
+    from: 'case $leaders in +*)',
+    to: 'case $leaders in +*) exit 0 ;; never)',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 at any moment'],
   },
   'a job that looks like a record is shown as it is': {
     file: 'src/job/captured.ts',
