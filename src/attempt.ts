@@ -57,6 +57,8 @@ export interface AttemptCall {
   readonly fresh: boolean;
   readonly signal: AbortSignal;
   readonly events: StreamEvents;
+  /** Waits, before the commit, until all of a group may be committed. */
+  readonly hold?: () => Promise<void>;
 }
 
 export interface AttemptResult {
@@ -179,6 +181,7 @@ function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools) {
     limiter,
     lend: tools.lend,
     events: call.events,
+    ...(call.hold ? { hold: call.hold } : {}),
   });
 }
 

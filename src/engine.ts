@@ -3,6 +3,7 @@ import { type AttemptOptions, routeOf } from './attempt.ts';
 import { createBreaker } from './breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
+import type { Gate } from './gate.ts';
 import type { FindListed } from './integrity/listed.ts';
 import type { Trusted } from './integrity/trusted.ts';
 import { createLimiter } from './limiter.ts';
@@ -62,7 +63,12 @@ export interface RunTools {
   readonly findListed?: FindListed;
   /** Where digests of unchanged local files may be taken from, for what is left alone by `update`. */
   readonly trusted?: Trusted | undefined;
+  /** Holds back what the transfers make visible until all of them have stored and compared it; of 128 at most. */
+  readonly gate?: Gate | undefined;
 }
+
+/** Members of one gate: fewer than transfers in hand at a time, so that all can come to it. */
+export const MOST_HELD_BACK = 128;
 
 /** A list of requests that can be gone through once per kind. */
 export interface RunInput {
@@ -161,7 +167,7 @@ async function plannedRoute(pair: Pair, step: TransferStep, tools: PairTools): P
 }
 
 function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTools {
-  const { emit, random, open, catalogDigest, findListed, trusted } = tools;
+  const { emit, random, open, catalogDigest, findListed, trusted, gate } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
@@ -186,6 +192,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     ...(catalogDigest ? { catalogDigest } : {}),
     ...(findListed ? { findListed } : {}),
     ...(trusted ? { trusted } : {}),
+    ...(gate ? { gate } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }

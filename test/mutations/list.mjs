@@ -141,8 +141,8 @@ export const MUTATIONS = {
   },
   'a slot is not given back': {
     file: 'src/layers.ts',
-    from: '      release();',
-    to: '      void release;',
+    from: '} finally {\n      release();',
+    to: '} finally {\n      void release;',
     test: [TURNS, 'a slot is given back when the work fails'],
   },
   'late failures count as probes': {
@@ -731,16 +731,46 @@ export const MUTATIONS = {
     test: [RUN, 'names of credentials'],
   },
   'the outputs of a job that was told to end go out': {
-    file: 'src/commands/run.ts',
+    file: 'src/commands/run/outputs.ts',
     from: 'isCheckpoint || state.status === RUN_STATUS.done',
     to: 'isCheckpoint || state.status !== undefined',
     test: [RUN, 'an output that is missing'],
   },
   'an output is believed whatever it must be': {
-    file: 'src/commands/run.ts',
+    file: 'src/commands/run/outputs.ts',
     from: 'if (expected && expected.value !== output.sha256)',
     to: 'if (expected && output.sha256 === undefined)',
     test: [RUN, 'an output that is not what it must be'],
+  },
+  'an output does not wait for the others': {
+    file: 'src/stream.ts',
+    from: 'await call.hold();',
+    to: '',
+    test: ['test/commands/run-together.test.ts', 'when one output does not arrive'],
+  },
+  'who waits for the others keeps its slot': {
+    file: 'src/layers.ts',
+    from: '      release();\n      await work.park',
+    to: '      await work.park',
+    test: ['test/commands/run-together.test.ts', 'stores more outputs than it has threads'],
+  },
+  'who waits for the others keeps its memory': {
+    file: 'src/stream.ts',
+    from: '      giveMemory();\n      await',
+    to: '      await',
+    test: ['test/commands/run-together.test.ts', 'stores more outputs than it has threads'],
+  },
+  'the old manifest stays while outputs change': {
+    file: 'src/commands/run/together.ts',
+    from: '() => removeOld(place, stager)',
+    to: 'async () => undefined',
+    test: ['test/commands/run-together.test.ts', 'the old manifest is gone before'],
+  },
+  'a record says nothing of a failed staging': {
+    file: 'src/commands/run.ts',
+    from: 'if (staging) state.jobs.push(staging);',
+    to: '',
+    test: [RUN, 'a record alone shows pegasus-exitcode'],
   },
   'a name leads out of the work directory': {
     file: 'src/commands/run/spec.ts',
