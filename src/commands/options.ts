@@ -102,6 +102,11 @@ export const RUN_OPTIONS = {
   capture: flag({ name: 'capture', help: 'its output goes into the record alone' }),
   record: text({ name: 'record', value: 'FILE', help: 'appends a record as pegasus-kickstart does' }),
   json: flag({ name: 'json', help: 'what became of it, as JSON' }),
+  atomicOutputs: text({
+    name: 'atomic-outputs',
+    value: 'URL',
+    help: 'outputs appear when all are stored, then this list of them',
+  }),
   noStrict: flag({ name: 'no-strict', help: 'outputs may be missing' }),
   passCredentials: flag({ name: 'pass-credentials', help: 'its environment names credentials, too' }),
   deadline: seconds({

@@ -108,17 +108,22 @@ export async function runJob(job: ReadyJob, setting: JobSetting): Promise<JobRep
   }
 }
 
+/** Names a file that is this run's own. */
+const MARK = 'KICKSTART_INTEGRITY_DATA=';
+
 async function untilEnded(
   { name, command }: ReadyJob,
   { environment, limits, watch }: JobSetting,
   stdio: [number, number, number],
 ): Promise<Ended> {
+  const mark = environment.entries().find((entry) => entry.startsWith(MARK));
   const running = await launch({
     file: toBytes(command[0]),
     args: command.map(toBytes),
     environment: environment.entries().map(toBytes),
     stdio,
     limits,
+    ...(mark === undefined ? {} : { mark: toBytes(mark) }),
     // What prepares the ground for the main job may leave a service for it.
     isSurvivable: name === 'setup' || name === 'prejob',
   });
