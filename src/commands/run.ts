@@ -11,6 +11,7 @@ import { badInput } from './failures.ts';
 import type { Io } from './io.ts';
 import { gatherFacts } from './pegasus-kickstart/facts.ts';
 import { recordRun } from './pegasus-kickstart/record-run.ts';
+import { type ContainerChoice, chooseContainer, dryRunLines, openJobContainer } from './run/container.ts';
 import { type Course, fail, refuse } from './run/course.ts';
 import { factsJson } from './run/facts-json.ts';
 import { runMainJob } from './run/job.ts';
@@ -30,6 +31,7 @@ import type { RunValues } from './settings.ts';
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const order = await badInput(async () => readOrder(args, io.env));
   const left = await badInput(async () => timeLeft(order.values, io.env, Date.now()));
+  const choice = await badInput(async () => chooseContainer(order, io.env.PATH));
   const say = (line: string) => io.err(`${line}\n`);
   const state = freshState(order, io.env, say);
   const course: Course = {
@@ -40,10 +42,17 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     inputs: [],
     stagedOut: [],
   };
+  if (order.values.dryRun) {
+    const directory = '/WORK-DIRECTORY';
+    for (const line of dryRunLines(choice, order, state, directory)) io.out(`${safeText(line)}\n`);
+    for (const file of Object.values(state.files)) file?.remove();
+    course.desk.stop();
+    return RUN_STATUS.done;
+  }
   const home = process.cwd();
   const facts = order.values.record === undefined ? undefined : gatherFacts(true);
   try {
-    await perform(order, course, io, left);
+    await perform(order, course, choice, io, left);
     if (facts) {
       const staging = stageReport(course);
       if (staging) state.jobs.push(staging);
@@ -63,6 +72,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 async function perform(
   order: RunOrder,
   course: Course,
+  choice: ContainerChoice | undefined,
   io: Io,
   left: ReturnType<typeof timeLeft>,
 ): Promise<void> {
@@ -107,6 +117,7 @@ async function perform(
     const isTold = await runIt(
       order,
       course,
+      choice,
       left && {
         ...left,
         // What staging took is the job's loss, not that of what comes after it.
@@ -121,23 +132,44 @@ async function perform(
 
 /** Resolves with true when the job was told to end. */
 async function runIt(
-  { values }: RunOrder,
+  order: RunOrder,
   course: Course,
+  choice: ContainerChoice | undefined,
   left: ReturnType<typeof timeLeft>,
 ): Promise<boolean> {
   const { state, desk } = course;
-  const { report, isOver } = await runMainJob(state, {
-    desk,
-    left,
-    heartbeat: values.heartbeat,
-  });
-  state.jobs.push(report);
-  state.status = exitStatusOf(report.raw);
-  await endSurvivors();
-  const signal = desk.received();
-  if (isOver) fail(course, RUN_STATUS.timeOut, 'the job was told to end: its time was over');
-  else if (signal !== undefined) fail(course, signalStatus(signal), `the job was told to end by ${signal}`);
-  return isOver || signal !== undefined;
+  const container = choice && (await enter(choice, order, course));
+  if (choice && !container) return false;
+  try {
+    const { report, isOver } = await runMainJob(state, {
+      desk,
+      left,
+      heartbeat: order.values.heartbeat,
+      container,
+    });
+    state.jobs.push(report);
+    const status = exitStatusOf(report.raw);
+    const failure = await container?.engineFailure(status);
+    if (failure !== undefined) fail(course, RUN_STATUS.notStarted, failure);
+    state.status ||= status;
+    await endSurvivors();
+    const signal = desk.received();
+    if (isOver) fail(course, RUN_STATUS.timeOut, 'the job was told to end: its time was over');
+    else if (signal !== undefined) fail(course, signalStatus(signal), `the job was told to end by ${signal}`);
+    return isOver || signal !== undefined;
+  } finally {
+    await container?.close();
+  }
+}
+
+async function enter(choice: ContainerChoice, order: RunOrder, course: Course) {
+  const place = { directory: course.directory as string, signal: course.desk.staging };
+  try {
+    return await openJobContainer(choice, order, course.state, place);
+  } catch (error) {
+    refuse(course, toTransferError(error, 'preparing the container'));
+    return undefined;
+  }
 }
 
 const EXECUTABLE = 0o111;

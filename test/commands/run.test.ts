@@ -416,3 +416,38 @@ describe('a job that cannot be meant', () => {
     expect(status).toBe(2);
   });
 });
+
+describe('--image', () => {
+  test('--dry-run prints the command lines, quoted as a shell would need them, and runs nothing', async () => {
+    const { cwd, env } = place();
+    const bin = join(cwd, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'docker'), '#!/bin/sh\ntouch called\n', { mode: 0o755 });
+    writeFileSync(join(cwd, 'image.tar'), '');
+    const args = ['--image', 'image.tar', '--container-args', '--memory "2 g"', '--mount', '/refs:/refs:ro'];
+    const run = await bridle(['run', '--dry-run', ...args, '--', './count', "it's"], {
+      cwd,
+      env: { ...env, PATH: bin },
+    });
+    expect(run).toMatchObject({ status: 0, stderr: '' });
+    const [load, line = '', remove] = run.stdout.trimEnd().split('\n');
+    expect(load).toBe(`${bin}/docker load --input ${cwd}/image.tar`);
+    expect(line).toContain(' --volume /WORK-DIRECTORY:/scratch --volume /refs:/refs:ro ');
+    expect(line).toMatch(/ --memory '2 g' --entrypoint \.\/count IMAGE-AS-LOADED 'it'\\''s'$/);
+    expect(remove).toMatch(/docker rm --force bridle-/);
+    expect(existsSync(join(cwd, 'called'))).toBe(false);
+  });
+
+  test('B2 what cannot be meant is told before anything is fetched', async () => {
+    const { cwd, env } = place();
+    const run = (...args: string[]) =>
+      bridle(['run', ...args, '--', 'true'], { cwd, env: { ...env, PATH: '/nowhere' } });
+    const none = await run('--image', 'busybox');
+    expect(none).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('none of podman, docker, apptainer, singularity, shifter is in PATH'),
+    });
+    const words = await run('--image', 'busybox', '--container-args', '"open');
+    expect(words).toMatchObject({ status: 2, stderr: expect.stringContaining('--container-args: `"open`') });
+  });
+});

@@ -19,6 +19,7 @@ const LAUNCH = 'test/job/launch.test.ts';
 const ENDING = 'test/job/ending.test.ts';
 const KICKSTART = 'test/commands/pegasus-kickstart.test.ts';
 const RUN = 'test/commands/run.test.ts';
+const CONTAINERS = 'test/job/containers/plan.test.ts';
 const CACHE = 'test/cache/cache.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
@@ -808,5 +809,17 @@ export const MUTATIONS = {
     from: "'digest' in subject && subject.digest.value !== value",
     to: 'false',
     test: [CACHE, 'P2 of another digest than wanted'],
+  },
+  'a directory of two is mounted': {
+    file: 'src/job/containers/plan.ts',
+    from: 'if (/[:;]/.test(order.directory))',
+    to: 'if (false)',
+    test: [CONTAINERS, 'S4 a work directory'],
+  },
+  'an engine is asked for what it cannot run': {
+    file: 'src/job/containers/engine.ts',
+    from: "asked !== 'auto' && !fitting.includes(asked)",
+    to: 'false',
+    test: [CONTAINERS, 'P6 that is not there'],
   },
 };

@@ -9,6 +9,7 @@ import { openContainer } from '../../src/job/containers/container.ts';
 import { findEngine } from '../../src/job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../src/job/containers/order.ts';
 import { writerId } from '../../src/local/writer.ts';
+import { bridle, ended, start } from '../commands/run-command.ts';
 import { scratch } from '../faults/scene.ts';
 
 let podman: Podman;
@@ -72,7 +73,7 @@ describe('podman', () => {
     writeFileSync(join(shared, 'data'), 'shared');
     const mounts = [`${shared}:/data:ro`];
     const { stdout } = await inContainer(
-      ['sh', '-c', 'cat /data/data; echo x > /data/new || echo " no"; ls -d /work /home || true'],
+      ['sh', '-c', 'cat /data/data; echo x > /data/new || echo " no"; ls -d /jobs /home || true'],
       { mounts },
     );
     expect(stdout).toBe('shared no\n');
@@ -134,6 +135,64 @@ describe('podman', () => {
     await once(child, 'exit');
     expect(podman.call('ps', '--quiet')).not.toBe('');
     await container.close();
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+});
+
+describe('bridle run --image', () => {
+  const runIn = (cwd: string, ...args: readonly string[]) =>
+    bridle(['run', '-q', '--image', podman.archive, ...args], { cwd, env: podman.environment });
+
+  test('a job in a container gets its inputs, and its outputs go where they shall', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'numbers'), '1\n2\n');
+    const script = 'cat in in > out; echo "sum: $TIMES"; echo "key=value" >> "$KICKSTART_METADATA"';
+    const { status, stdout, stderr } = await bridle(
+      [
+        ...['run', '-q', '--image', podman.archive, '--engine', 'podman', '--env', 'TIMES'],
+        ...['--input', 'in=numbers', '--output', 'out=doubled', '--record', 'job.yml'],
+        ...['--', 'sh', '-c', script],
+      ],
+      { cwd, env: { ...podman.environment, TIMES: '2' } },
+    );
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'sum: 2\n', stderr: '' });
+    expect(readFileSync(join(cwd, 'doubled'), 'utf8')).toBe('1\n2\n1\n2\n');
+    expect(readFileSync(join(cwd, 'job.yml'), 'utf8')).toContain('--volume');
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+
+  test('the status of the job is that of the run', async () => {
+    const cwd = scratch();
+    expect((await runIn(cwd, '--', 'sh', '-c', 'exit 125')).status).toBe(125);
+    // The init that starts it says 1 where podman itself says 127.
+    const missing = await runIn(cwd, '--', './nothing');
+    expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining('./nothing') });
+  });
+
+  test('an engine that fails is 71, and says so', async () => {
+    const run = await runIn(scratch(), '--container-args', '--no-such-option', '--', 'true');
+    expect(run).toMatchObject({
+      status: 71,
+      stderr: expect.stringContaining('bridle: podman ended with 125 before the job was started\n'),
+    });
+  });
+
+  test('an image that is none is 71, before any job', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'image.tar'), 'no image');
+    const run = await bridle(['run', '--image', 'image.tar', '--', 'true'], { cwd, env: podman.environment });
+    expect(run).toMatchObject({ status: 71, stderr: expect.stringContaining('loading the image `') });
+  });
+
+  test('P8 P9 a job that is told to end does, and its container is gone', async () => {
+    const cwd = scratch();
+    const args = ['run', '-q', '--image', podman.archive, '--', 'sh', '-c', 'echo up; sleep 1000'];
+    const child = start(args, { cwd, env: podman.environment });
+    const over = ended(child);
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    child.kill('SIGTERM');
+    const { status } = await over;
+    expect(status).toBe(143);
     expect(podman.call('ps', '--all', '--quiet')).toBe('');
   });
 });

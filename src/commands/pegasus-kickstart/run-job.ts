@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { type ByteText, toBytes } from '../../job/byte-text.ts';
-import { asItIs, type CommandLine } from '../../job/container.ts';
+import { asItIs, type CommandLine, type Wrap } from '../../job/container.ts';
 import { findExecutable } from '../../job/executable.ts';
 import { type Ended, launch, openLauncher, type Running } from '../../job/launch.ts';
 import { launchCause } from '../../job/launch-error.ts';
@@ -57,9 +57,18 @@ export interface ReadyJob {
 export function readyJob(
   name: JobName,
   words: readonly ByteText[],
-  { environment, isMadeExecutable = false }: { environment: RawEnvironment; isMadeExecutable?: boolean },
+  {
+    environment,
+    isMadeExecutable = false,
+    wrap = asItIs,
+  }: {
+    readonly environment: RawEnvironment;
+    readonly isMadeExecutable?: boolean;
+    /** Puts it into what it shall run in. */
+    readonly wrap?: Wrap;
+  },
 ): ReadyJob {
-  const [program = '', ...args] = asItIs([words[0] ?? '', ...words.slice(1)]);
+  const [program = '', ...args] = wrap([words[0] ?? '', ...words.slice(1)]);
   const { path, errno } = findExecutable(program, environment.get('PATH'), isMadeExecutable);
   const executable = look({ kind: 'file', path });
   // A name without a slash would be looked for in `PATH` again.

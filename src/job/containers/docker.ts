@@ -25,6 +25,7 @@ export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): 
       name,
       '--label',
       LABEL,
+      ...initOf(engine, order),
       ...user,
       '--volume',
       `${directory}:${INSIDE}`,
@@ -49,3 +50,9 @@ const GPUS = {
   docker: ['--gpus', 'all'],
   podman: ['--device', 'nvidia.com/gpu=all'],
 };
+
+/** docker knows where its own is. */
+function initOf(engine: 'docker' | 'podman', { init }: ContainerOrder): string[] {
+  if (init === undefined) return [];
+  return engine === 'docker' ? ['--init'] : ['--init', '--init-path', init];
+}

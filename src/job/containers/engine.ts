@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TransferError } from '../../errors.ts';
 
@@ -15,6 +15,8 @@ export interface Engine {
   readonly name: EngineName;
   /** Its path. */
   readonly program: string;
+  /** The init that it can put before a job. */
+  readonly init?: string;
 }
 
 /** Best first. The original asks for apptainer before singularity; podman needs no daemon. */
@@ -23,6 +25,17 @@ const FOR_FORM: Readonly<Record<ImageForm, readonly EngineName[]>> = {
   sif: ['apptainer', 'singularity'],
   directory: ['apptainer', 'singularity', 'podman'],
   name: ['podman', 'docker', 'apptainer', 'singularity', 'shifter'],
+};
+
+/** Where Debian, Fedora and the engines' own packages put them. */
+const INITS: Readonly<Partial<Record<EngineName, readonly string[]>>> = {
+  podman: [
+    '/usr/libexec/podman/catatonit',
+    '/usr/libexec/catatonit/catatonit',
+    '/usr/bin/catatonit',
+    '/usr/bin/tini',
+  ],
+  docker: ['/usr/bin/docker-init', '/usr/libexec/docker/docker-init', '/usr/local/bin/docker-init'],
 };
 
 /**
@@ -39,7 +52,9 @@ export function findEngine(asked: EngineName | 'auto', form: ImageForm, path: st
   }
   for (const name of asked === 'auto' ? fitting : [asked]) {
     const program = findProgram(name, path);
-    if (program !== undefined) return { name, program };
+    if (program === undefined) continue;
+    const init = INITS[name]?.find((one) => existsSync(one));
+    return { name, program, ...(init === undefined ? {} : { init }) };
   }
   throw new TransferError(
     'not-found',

@@ -6,6 +6,8 @@ import type { EngineName, ImageForm } from './engine.ts';
 export interface ContainerOrder {
   /** What the engine is called by. */
   readonly program: string;
+  /** A small init, for engines that want it named: without one, the first process of a container ignores TERM. */
+  readonly init?: string | undefined;
   /** A path, or a name that the engine knows. */
   readonly image: string;
   readonly form: ImageForm;

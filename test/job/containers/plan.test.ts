@@ -48,6 +48,13 @@ describe('command lines', () => {
     ]);
   });
 
+  test('P8 an init goes before the job where there is one: the first process of a container would ignore TERM', () => {
+    const line = lineOf('podman', { ...ORDER, init: '/usr/bin/catatonit' });
+    expect(line.join(' ')).toContain(' --init --init-path /usr/bin/catatonit ');
+    const docker = lineOf('docker', { ...ORDER, init: '/usr/bin/docker-init' });
+    expect(docker.filter((word) => word.startsWith('--init'))).toEqual(['--init']);
+  });
+
   test('docker and podman load an archive, ask when the job began, and remove the container', () => {
     for (const engine of ['docker', 'podman'] as const) {
       expect(planContainer(engine, ORDER)).toMatchObject({
