@@ -61,6 +61,8 @@ export interface AttemptCall {
   readonly fresh: boolean;
   readonly signal: AbortSignal;
   readonly events: StreamEvents;
+  /** Waits, before the commit, until all of a group may be committed. */
+  readonly hold?: () => Promise<void>;
 }
 
 export interface AttemptResult {
@@ -204,6 +206,7 @@ function streamFrom(from: Side, ends: Ends, call: AttemptCall, tools: AttemptToo
     limiter,
     lend: tools.lend,
     events: call.events,
+    ...(call.hold ? { hold: call.hold } : {}),
   });
 }
 

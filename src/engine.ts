@@ -4,6 +4,7 @@ import { createBreaker } from './breaker.ts';
 import type { Cache } from './cache/cache.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { toTransferError } from './errors.ts';
+import type { Gate } from './gate.ts';
 import type { FindListed } from './integrity/listed.ts';
 import type { Trusted } from './integrity/trusted.ts';
 import { createLimiter } from './limiter.ts';
@@ -65,7 +66,12 @@ export interface RunTools {
   readonly trusted?: Trusted | undefined;
   /** Where content whose digest is known is kept for other runs on this machine. */
   readonly cache?: Cache | undefined;
+  /** Holds back what the transfers make visible until all of them have stored and compared it; of 128 at most. */
+  readonly gate?: Gate | undefined;
 }
+
+/** Members of one gate: fewer than transfers in hand at a time, so that all can come to it. */
+export const MOST_HELD_BACK = 128;
 
 /** A list of requests that can be gone through once per kind. */
 export interface RunInput {
@@ -164,7 +170,7 @@ async function plannedRoute(pair: Pair, step: TransferStep, tools: PairTools): P
 }
 
 function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTools {
-  const { emit, random, open, catalogDigest, findListed, trusted, cache } = tools;
+  const { emit, random, open, catalogDigest, findListed, trusted, cache, gate } = tools;
   const budget = createBudget(options.memory);
   const nothing = () => undefined;
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
@@ -190,6 +196,7 @@ function pairTools(options: RunOptions, tools: RunTools, clock: Clock): PairTool
     ...(findListed ? { findListed } : {}),
     ...(trusted ? { trusted } : {}),
     ...(cache ? { cache } : {}),
+    ...(gate ? { gate } : {}),
     ...(options.state === undefined ? {} : { journals: createRemoteJournals(options.state, warn) }),
   };
 }

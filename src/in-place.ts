@@ -110,6 +110,12 @@ export async function copy(
     modified: preserve ? stat.modified : undefined,
     exactMode: preserve ? stat.mode : undefined,
   });
+  try {
+    await call.hold?.();
+  } catch (error) {
+    await staged?.abort();
+    throw error;
+  }
   const stored = (await staged?.commit(call.signal)) ?? { digests: [] };
   call.events.onVisible();
   const bytes = stored.size ?? stat.size ?? 0;

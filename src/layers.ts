@@ -9,6 +9,8 @@ export interface Work {
   /** What limits and breakers count by. */
   readonly hosts: readonly string[];
   readonly signal: AbortSignal;
+  /** Waits for others in the midst of the work, holding nothing that they may need. Only where such waits may come. */
+  readonly park?: (wait: () => Promise<void>) => Promise<void>;
 }
 
 /** Goes around work: before, after, instead or again. */
@@ -25,9 +27,14 @@ export function compose<W, R>(
 /** Waits for a slot of the run and one at each host, all at once, and gives them back whatever happens. */
 export function limit<W extends Work, R>(permits: Permits): Layer<W, R> {
   return async (work, next) => {
-    const release = await permits.acquire(work.hosts, work.signal);
+    let release = await permits.acquire(work.hosts, work.signal);
+    const park: Work['park'] = async (wait) => {
+      release();
+      await work.park?.(wait);
+      release = await permits.acquire(work.hosts, work.signal);
+    };
     try {
-      return await next(work);
+      return await next(work.park ? { ...work, park } : work);
     } finally {
       release();
     }
@@ -35,16 +42,26 @@ export function limit<W extends Work, R>(permits: Permits): Layer<W, R> {
 }
 
 /**
- * Ends work that takes longer than `seconds` with `timed-out`. The clock runs from when this layer is entered. Its abort
+ * Ends work that takes longer than `seconds` with `timed-out`. The clock runs from when this layer is entered, and stands
+ * while the work is parked. Its abort
  * controllers are used again by later work: making one for each of a million small files costs more than their timers.
  */
 export function timeout<W extends Work, R>(seconds: number): Layer<W, R> {
   const idle: AbortController[] = [];
   return async (work, next) => {
     const controller = idle.pop() ?? linkedController(work.signal);
-    const timer = setTimeout(() => controller.abort(expired(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1));
+    let left = Math.min(seconds * 1000, 2 ** 31 - 1);
+    const start = () => setTimeout(() => controller.abort(expired(seconds)), left);
+    let timer = start();
+    const began = work.park && performance.now();
+    const park: Work['park'] = async (wait) => {
+      clearTimeout(timer);
+      left = Math.max(1, left - (performance.now() - (began ?? 0)));
+      await work.park?.(wait);
+      timer = start();
+    };
     try {
-      return await next({ ...work, signal: controller.signal });
+      return await next({ ...work, signal: controller.signal, ...(work.park ? { park } : {}) });
     } catch (error) {
       throw controller.signal.aborted && !work.signal.aborted ? expired(seconds) : error;
     } finally {

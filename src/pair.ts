@@ -2,6 +2,7 @@ import { type AttemptResult, type AttemptTools, attempt } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { type Progress, toFailure } from './conclude.ts';
 import { TransferError } from './errors.ts';
+import type { Gate } from './gate.ts';
 import { type FindListed, together } from './integrity/listed.ts';
 import { compose, type Layer, limit, timeout, type Work } from './layers.ts';
 import { formatLocation } from './location.ts';
@@ -39,6 +40,8 @@ export interface PairTools extends AttemptTools {
   readonly catalogDigest?: (lfn: string) => Promise<Digest | undefined>;
   /** What catalogs say of a file that has this logical name or goes to this place. */
   readonly findListed?: FindListed;
+  /** Where commits wait for those of the others. */
+  readonly gate?: Gate;
 }
 
 /**
@@ -55,7 +58,7 @@ export function createTryPair(tools: PairTools): (work: PairWork) => Promise<Tri
   const perform = compose(layers, (work) => performPair(work, tools));
   return async (work) => {
     try {
-      const result = await perform(work);
+      const result = await perform(tools.gate ? { ...work, park: (wait) => wait() } : work);
       record(work, tools, result, undefined);
       return { result };
     } catch (error) {
@@ -69,9 +72,15 @@ export function createTryPair(tools: PairTools): (work: PairWork) => Promise<Tri
 /** Waits while the breaker of a host is open, and tells it how the attempt went. */
 function guard(breaker: Breaker): Layer<PairWork, AttemptResult> {
   return async (work, next) => {
-    const probed = await breaker.enter(work.hosts, work.signal);
+    let probed = await breaker.enter(work.hosts, work.signal);
+    const park: Work['park'] = async (wait) => {
+      // The host has taken everything: those who wait for this probe may be the ones that are waited for.
+      breaker.report(work.hosts, undefined, probed);
+      probed = [];
+      await work.park?.(wait);
+    };
     try {
-      const result = await next(work);
+      const result = await next(work.park ? { ...work, park } : work);
       breaker.report(work.hosts, undefined, probed);
       return result;
     } catch (error) {
@@ -101,7 +110,10 @@ async function performPair(work: PairWork, tools: PairTools): Promise<AttemptRes
   const step = withListed(work.step, work.pair, tools.findListed);
   const expected = step.verifyRemote ? await expectedOf(step, tools) : step.expected;
   const events = eventsOf(work, tools.emit);
-  return attempt({ step, pair: work.pair, expected, fresh: work.fresh, signal: work.signal, events }, tools);
+  const { gate } = tools;
+  const hold = gate && (() => work.park?.(() => gate.pass(step.index, work.signal)) ?? Promise.resolve());
+  const call = { step, pair: work.pair, expected, fresh: work.fresh, signal: work.signal, events };
+  return attempt(hold ? { ...call, hold } : call, tools);
 }
 
 /** The step with what catalogs say of it. Throws `invalid-request` when they say something else than the step itself. */

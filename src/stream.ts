@@ -54,6 +54,8 @@ export interface StreamCall {
     signal: AbortSignal,
   ) => Promise<() => void> | (() => void);
   readonly events: StreamEvents;
+  /** Waits, when everything is compared and before anything is visible, until all of a group may be committed. */
+  readonly hold?: () => Promise<void>;
 }
 
 /** Told as a stream goes on. */
@@ -97,7 +99,7 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
     if (opened.source.size !== undefined) call.events.onSize(opened.source.size);
     const giveMemory = await call.lend(opened.source.size, heldBytes(call, opened.source.size), call.signal);
     try {
-      return await pump(call, opened, count);
+      return await pump(call, opened, { count, giveMemory });
     } finally {
       giveMemory();
     }
@@ -115,7 +117,11 @@ function heldBytes({ from, to }: StreamCall, size: number | undefined): number {
   return (from.endpoint.memory?.(size, 'read') ?? 0) + (to.endpoint.memory?.(size, 'write') ?? 0);
 }
 
-async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => void): Promise<StreamResult> {
+async function pump(
+  call: StreamCall,
+  opened: Opened,
+  { count, giveMemory }: { readonly count: (bytes: number) => void; readonly giveMemory: () => void },
+): Promise<StreamResult> {
   const { hasher, start } = opened;
   const write = call.to.endpoint.write;
   if (!write)
@@ -135,6 +141,11 @@ async function pump(call: StreamCall, opened: Opened, count: (bytes: number) => 
     const blocks = call.blocks ? await blocksOf(hasher, received, digests) : undefined;
     const grading = await check(call, opened, received, digests);
     const isConfirmed = wantsReadBack(call, staged) && (await readBack(call, staged, digests));
+    if (call.hold) {
+      // No byte is on its way any more, and others may need the memory to get here.
+      giveMemory();
+      await call.hold();
+    }
     const whole = staged;
     // A commit that fails has cleared up, or kept, by itself: an abort after it would close what is not ours any more.
     staged = undefined;

@@ -43,7 +43,9 @@ describe('transfer', () => {
     const notes: string[] = [];
     for (const name of ['a', 'b']) {
       const to = `file://${cwd}/${name}`;
-      const { outcomes } = await transfer([entry(server.url, to, { checksum })], { cache: join(cwd, 'cache') });
+      const { outcomes } = await transfer([entry(server.url, to, { checksum })], {
+        cache: join(cwd, 'cache'),
+      });
       notes.push(...(outcomes[0]?.notes ?? []));
     }
     expect(notes).toEqual(['kept in the cache', 'from the cache']);

@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
-import { age, algorithms, flag, seconds, text, texts, whole } from './option.ts';
+import { age, algorithms, choice, flag, seconds, text, texts, whole } from './option.ts';
 import { CACHE, FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
 /** `bridle transfer`. */
@@ -92,6 +92,24 @@ export const RUN_OPTIONS = {
     value: 'DIR',
     help: 'works in a new directory there',
   }),
+  image: text({ name: 'image', value: 'IMAGE', help: 'runs it in this container image' }),
+  engine: choice({
+    name: 'engine',
+    value: 'NAME',
+    words: ['auto', 'podman', 'docker', 'apptainer', 'singularity', 'shifter'],
+    shown: 'auto',
+    help: 'what runs containers',
+  }),
+  mount: texts({ name: 'mount', value: '/FROM:/TO', help: 'what it sees besides (repeatable)' }),
+  env: texts({ name: 'env', value: 'NAME', help: 'a variable that it gets there (repeatable)' }),
+  gpus: flag({ name: 'gpus', aliases: ['nv'], help: 'it gets the GPUs there' }),
+  containerArgs: texts({
+    name: 'container-args',
+    value: 'WORDS',
+    group: 'rare',
+    help: 'more for the engine (repeatable)',
+  }),
+  dryRun: flag({ name: 'dry-run', help: 'only print what would be run' }),
   keep: flag({ name: 'keep', help: 'leaves the work directory where it is' }),
   stdin: text({
     name: 'stdin',
@@ -102,6 +120,11 @@ export const RUN_OPTIONS = {
   capture: flag({ name: 'capture', help: 'its output goes into the record alone' }),
   record: text({ name: 'record', value: 'FILE', help: 'appends a record as pegasus-kickstart does' }),
   json: flag({ name: 'json', help: 'what became of it, as JSON' }),
+  atomicOutputs: text({
+    name: 'atomic-outputs',
+    value: 'URL',
+    help: 'all outputs appear at once, then a list of them',
+  }),
   noStrict: flag({ name: 'no-strict', help: 'outputs may be missing' }),
   passCredentials: flag({ name: 'pass-credentials', help: 'its environment names credentials, too' }),
   deadline: seconds({

@@ -1,10 +1,9 @@
 import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TransferError, toTransferError } from '../errors.ts';
+import { toTransferError } from '../errors.ts';
 import { fromText } from '../job/byte-text.ts';
 import { endSurvivors } from '../job/launch.ts';
 import { lookAtFile } from '../job/look.ts';
-import { isBad, type Output } from '../job/record-file.ts';
 import { signalStatus } from '../job/signals.ts';
 import { exitStatusOf } from '../job/status-text.ts';
 import { safeText } from '../report/format.ts';
@@ -12,36 +11,29 @@ import { badInput } from './failures.ts';
 import type { Io } from './io.ts';
 import { gatherFacts } from './pegasus-kickstart/facts.ts';
 import { recordRun } from './pegasus-kickstart/record-run.ts';
-import type { Run } from './pegasus-kickstart/status.ts';
+import { type ContainerChoice, chooseContainer, dryRunLines, openJobContainer } from './run/container.ts';
+import { type Course, fail, refuse } from './run/course.ts';
 import { factsJson } from './run/facts-json.ts';
 import { runMainJob } from './run/job.ts';
 import { type RunOrder, readOrder } from './run/order.ts';
+import { named, stageOutputs } from './run/outputs.ts';
 import { freshState } from './run/record-state.ts';
-import type { JobFile } from './run/spec.ts';
-import { hasArrived, type Staged, type Stager, stageIn, stageOut } from './run/staging.ts';
+import { stageReport } from './run/stage-report.ts';
+import { hasArrived, type Staged, type Stager, stageIn } from './run/staging.ts';
 import { RUN_STATUS } from './run/status.ts';
 import { timeLeft } from './run/time-left.ts';
-import { openSignalDesk, type SignalDesk } from './run/told.ts';
+import { openSignalDesk } from './run/told.ts';
 import { makeWorkDirectory, removeWorkDirectory } from './run/work-directory.ts';
 import { openSession } from './session.ts';
 import type { RunValues } from './settings.ts';
-
-/** What became of a run so far. */
-interface Course {
-  readonly state: Run;
-  readonly desk: SignalDesk;
-  directory: string | undefined;
-  problem: string | undefined;
-  inputs: readonly Staged[];
-  stagedOut: readonly Staged[];
-}
 
 /** `bridle run`: a whole job, from its inputs to its outputs. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const order = await badInput(async () => readOrder(args, io.env));
   const left = await badInput(async () => timeLeft(order.values, io.env, Date.now()));
+  const choice = await badInput(async () => chooseContainer(order, io.env.PATH));
   const say = (line: string) => io.err(`${line}\n`);
-  const state = freshState(order, say);
+  const state = freshState(order, io.env, say);
   const course: Course = {
     state,
     desk: openSignalDesk(),
@@ -50,11 +42,20 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     inputs: [],
     stagedOut: [],
   };
+  if (order.values.dryRun) {
+    const directory = '/WORK-DIRECTORY';
+    for (const line of dryRunLines(choice, order, state, directory)) io.out(`${safeText(line)}\n`);
+    for (const file of Object.values(state.files)) file?.remove();
+    course.desk.stop();
+    return RUN_STATUS.done;
+  }
   const home = process.cwd();
   const facts = order.values.record === undefined ? undefined : gatherFacts(true);
   try {
-    await perform(order, course, io, left);
+    await perform(order, course, choice, io, left);
     if (facts) {
+      const staging = stageReport(course);
+      if (staging) state.jobs.push(staging);
       const trouble = await recordRun(state, await facts());
       if (trouble !== undefined) fail(course, RUN_STATUS.failed, trouble);
     }
@@ -71,6 +72,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 async function perform(
   order: RunOrder,
   course: Course,
+  choice: ContainerChoice | undefined,
   io: Io,
   left: ReturnType<typeof timeLeft>,
 ): Promise<void> {
@@ -78,7 +80,7 @@ async function perform(
   const { state, desk } = course;
   const began = performance.now();
   const warn = (_: string, message: string) => state.say(`warning: ${safeText(message)}`);
-  const endpoints = openSession(values, { env: io.env, connections: values.perHost ?? values.threads, warn });
+  const endpoints = openSession(values, { env: io.env, connections: connectionsFor(order), warn });
   const stager: Stager = {
     values: stagingValues(order),
     io,
@@ -119,6 +121,7 @@ async function perform(
     const isTold = await runIt(
       order,
       course,
+      choice,
       left && {
         ...left,
         // What staging took is the job's loss, not that of what comes after it.
@@ -133,75 +136,45 @@ async function perform(
 
 /** Resolves with true when the job was told to end. */
 async function runIt(
-  { values }: RunOrder,
+  order: RunOrder,
   course: Course,
+  choice: ContainerChoice | undefined,
   left: ReturnType<typeof timeLeft>,
 ): Promise<boolean> {
   const { state, desk } = course;
-  const { report, isOver } = await runMainJob(state, {
-    desk,
-    left,
-    heartbeat: values.heartbeat,
-  });
-  state.jobs.push(report);
-  state.status = exitStatusOf(report.raw);
-  await endSurvivors();
-  const signal = desk.received();
-  if (isOver) fail(course, RUN_STATUS.timeOut, 'the job was told to end: its time was over');
-  else if (signal !== undefined) fail(course, signalStatus(signal), `the job was told to end by ${signal}`);
-  return isOver || signal !== undefined;
-}
-
-/** Outputs only of a job that came to its own good end; checkpoints whatever became of it. */
-async function stageOutputs(order: RunOrder, course: Course, stager: Stager, isTold: boolean): Promise<void> {
-  const { state } = course;
-  if (order.outputs.length === 0) return;
-  const { lookAtOutputs } = await import('../job/outputs.ts');
-  const looked = await lookAtOutputs(order.outputs.map(({ lfn }) => named(lfn)));
-  // A checkpoint that is not there is nothing to tell of.
-  const outputs = order.outputs.map((file, at) => ({ file, output: looked[at] as Output }));
-  state.outputs = outputs
-    .filter(({ file, output }) => !file.isCheckpoint || !isBad(output))
-    .map(({ output }) => output);
-  const isWell = state.status === RUN_STATUS.done && !isTold;
-  const good: JobFile[] = [];
-  for (const { file, output } of outputs) {
-    const problem = problemOf(file, output);
-    if (problem === undefined) {
-      if (file.places.length > 0 && (file.isCheckpoint || isWell)) good.push(withDigest(file, output));
-    } else if (!file.isCheckpoint && isWell && !(order.values.noStrict && isBad(output))) {
-      fail(course, RUN_STATUS.badOutput, `output \`${safeText(file.lfn)}\`: ${problem}`);
-    }
-  }
-  // Nothing of a job goes out that is known to be incomplete.
-  const chosen = good.filter(({ isCheckpoint }) => isCheckpoint || state.status === RUN_STATUS.done);
-  course.stagedOut = await stageOut(chosen, course.directory as string, stager);
-  const lost = course.stagedOut.filter((one) => !hasArrived(one) && !one.file.isCheckpoint);
-  if (lost.length > 0) {
-    const names = lost.map(({ file }) => `\`${safeText(file.lfn)}\``).join(', ');
-    const signal = course.desk.received();
-    fail(course, signal ? signalStatus(signal) : RUN_STATUS.notStagedOut, `did not arrive: output ${names}`);
+  const container = choice && (await enter(choice, order, course));
+  if (choice && !container) return false;
+  try {
+    const { report, isOver } = await runMainJob(state, {
+      desk,
+      left,
+      heartbeat: order.values.heartbeat,
+      container,
+    });
+    state.jobs.push(report);
+    const status = exitStatusOf(report.raw);
+    const failure = await container?.engineFailure(status);
+    if (failure !== undefined) fail(course, RUN_STATUS.notStarted, failure);
+    state.status ||= status;
+    await endSurvivors();
+    const signal = desk.received();
+    if (isOver) fail(course, RUN_STATUS.timeOut, 'the job was told to end: its time was over');
+    else if (signal !== undefined) fail(course, signalStatus(signal), `the job was told to end by ${signal}`);
+    return isOver || signal !== undefined;
+  } finally {
+    await container?.close();
   }
 }
 
-function problemOf(file: JobFile, output: Output): string | undefined {
-  if (isBad(output)) return 'not there, no regular file, or no digest could be made';
-  const size = Number(output.entry.stat?.size);
-  if (file.size !== undefined && file.size !== size) return `expected ${file.size} bytes, got ${size}`;
-  const expected = file.expected.find(({ algorithm }) => algorithm === 'sha256');
-  if (expected && expected.value !== output.sha256) {
-    return `expected sha256 \`${expected.value}\`, got \`${output.sha256}\``;
+async function enter(choice: ContainerChoice, order: RunOrder, course: Course) {
+  const place = { directory: course.directory as string, signal: course.desk.staging };
+  try {
+    return await openJobContainer(choice, order, course.state, place);
+  } catch (error) {
+    refuse(course, toTransferError(error, 'preparing the container'));
+    return undefined;
   }
-  return undefined;
 }
-
-/** What is sent must be what was digested; other digests are compared on the way. */
-function withDigest(file: JobFile, { sha256 }: Output): JobFile {
-  if (sha256 === undefined || file.expected.some(({ algorithm }) => algorithm === 'sha256')) return file;
-  return { ...file, expected: [...file.expected, { algorithm: 'sha256', value: sha256 }] };
-}
-
-const named = (lfn: string) => ({ lfn: fromText(lfn), path: fromText(lfn) });
 
 const EXECUTABLE = 0o111;
 
@@ -221,6 +194,12 @@ async function readCatalogs(files: readonly string[], warn: (key: string, messag
   return catalogs;
 }
 
+/** Whoever waits for the others before its commit may keep a connection. */
+function connectionsFor({ values, outputs }: RunOrder): number {
+  const { perHost, threads, atomicOutputs } = values;
+  return Math.max(perHost ?? threads, atomicOutputs === undefined ? 0 : outputs.length + 1);
+}
+
 /** What the engine is told: nothing that changes what a job gets. */
 function stagingValues({ values }: RunOrder): RunValues {
   const off = {
@@ -233,18 +212,6 @@ function stagingValues({ values }: RunOrder): RunValues {
   };
   const files = { report: undefined, receipts: undefined, events: undefined, blocks: undefined };
   return { ...values, ...off, ...files, writeChecksums: undefined, checksumsFormat: undefined };
-}
-
-/** The first problem counts, and no status but 0 is taken away from a job. */
-function fail(course: Course, status: number, problem: string): void {
-  course.state.say(`bridle: ${problem}`);
-  course.problem ??= problem;
-  course.state.status ||= status;
-}
-
-function refuse(course: Course, error: TransferError): void {
-  fail(course, RUN_STATUS.notStarted, safeText(error.message));
-  if (error.hint !== undefined) course.state.say(`hint: ${safeText(error.hint)}`);
 }
 
 function clearAway({ directory, state }: Course, isKept: boolean): void {
@@ -269,7 +236,7 @@ function factsOf(course: Course, isKept: boolean) {
     seconds: (performance.now() - state.clock) / 1000,
     directory,
     isKept,
-    job: state.jobs[0],
+    job: state.jobs.find(({ name }) => name === 'mainjob'),
     inputs,
     outputs: state.outputs,
     stagedOut,

@@ -18,8 +18,11 @@ import { openWatchdog } from './watchdog.ts';
 const GRACE = 500;
 /** Milliseconds in which what was killed must be gone; what hangs in the kernel longer is beyond us. */
 const LAST = 5000;
-/** A timer holds node while a job runs: a signal that is listened for does not. As long as a timer can be. */
-const EVER = 2 ** 31 - 1;
+/**
+ * Milliseconds between two looks for orphans while a job runs, for the watchdog to know them: the kernel tells nobody of
+ * an adoption. A look takes 20 µs. The timer holds node as well, which a signal that is listened for does not.
+ */
+const LOOK = 250;
 
 /** Of these two waits, both; the second alone; neither, for what was killed. */
 type Patience = 'all' | 'term' | 'none';
@@ -36,6 +39,23 @@ export function launchWithLibc(libc: Libc, children: Children) {
       const session = processStat(pid)?.session ?? 0;
       return session === mine || (mine === undefined ? !others.has(session) : others.size === 0);
     });
+  };
+
+  /** All that has to end when this process is killed. */
+  const guarded = () => [...leaders, ...leftBy()];
+
+  /** Its end is watched from its first moment: a look for orphans reaps whoever has ended and is watched by nobody. */
+  const startWatched = (job: Launch) => {
+    try {
+      const begun = start(libc, children, job);
+      leaders.add(begun.pid);
+      const ended = new Promise<void>((resolve) => {
+        children.watch(begun.pid, { ended: resolve, stopped: (signal) => job.onStop?.(signal) });
+      });
+      return { ...begun, ended };
+    } finally {
+      watchdog.guard(guarded());
+    }
   };
 
   const endAll = async (mine: number | undefined, patience: Patience): Promise<number> => {
@@ -55,15 +75,14 @@ export function launchWithLibc(libc: Libc, children: Children) {
   };
 
   const launch = async (job: Launch): Promise<Running> => {
-    watchdog.begin();
+    watchdog.expect(guarded(), job.mark);
     const started = new Date();
     const clock = performance.now();
-    const { pid, isAdopted } = start(libc, children, job);
+    const begun = startWatched(job);
+    const { pid, isAdopted } = begun;
     const floor = isAdopted ? {} : { maxrssFloor: selfUsage().maxrss };
-    leaders.add(pid);
-    watchdog.guard(leaders);
     let patience: Patience = 'all';
-    const hold = setInterval(() => undefined, EVER);
+    const hold = setInterval(() => watchdog.guard(guarded()), LOOK);
     const finish = async (): Promise<Ended> => {
       const seconds = (performance.now() - clock) / 1000;
       try {
@@ -72,14 +91,12 @@ export function launchWithLibc(libc: Libc, children: Children) {
         return { pid, ...children.reap(pid), ...floor, started, seconds, survivors };
       } finally {
         leaders.delete(pid);
-        watchdog.guard([...leaders, ...leftBy()]);
+        watchdog.guard(guarded());
         if (children.isWatched(pid)) children.reap(pid);
         clearInterval(hold);
       }
     };
-    const ended = new Promise<void>((resolve) => {
-      children.watch(pid, { ended: resolve, stopped: (signal) => job.onStop?.(signal) });
-    }).then(finish);
+    const ended = begun.ended.then(finish);
     return {
       pid,
       ended,

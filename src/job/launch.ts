@@ -17,6 +17,8 @@ export interface Launch {
   readonly stdio: readonly [number, number, number];
   /** Those that this process was started with: the soft limit of open files, which node raises, is put back. */
   readonly limits?: Limits;
+  /** An entry of the environment that no process but this run's jobs has: they are found by it when this one is killed. */
+  readonly mark?: Buffer;
   /** Leaves alone what goes on when the program itself has ended, until {@link endSurvivors}. */
   readonly isSurvivable?: boolean;
   /** Told of a program that is stopped, with the signal that did it. */

@@ -43,14 +43,22 @@ export function launchWithNode() {
     return ended;
   };
 
+  const beginGuarded = (job: Launch): ChildProcess => {
+    try {
+      const child = begin(job);
+      if (child.pid !== undefined) leaders.add(child.pid);
+      return child;
+    } finally {
+      watchdog.guard([...leaders, ...kept]);
+    }
+  };
+
   const launch = async (job: Launch): Promise<Running> => {
-    watchdog.begin();
+    watchdog.expect([...leaders, ...kept], job.mark);
     const started = new Date();
     const clock = performance.now();
     const before = childrenUsage();
-    const child = begin(job);
-    if (child.pid !== undefined) leaders.add(child.pid);
-    watchdog.guard(leaders);
+    const child = beginGuarded(job);
     const pid = await idOf(child, job.file);
     let isHurried = false;
     const finish = async (status: number): Promise<Ended> => {

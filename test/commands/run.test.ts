@@ -78,7 +78,9 @@ describe('bridle run', () => {
     expect(status).toBe(71);
     expect(stderr).toContain('the job was not started: no good input `a`');
     expect(existsSync(here('ran'))).toBe(false);
-    expect(readRecord(readFileSync(here('record.yml'), 'utf8'))).not.toHaveProperty('mainjob');
+    const record = readRecord(readFileSync(here('record.yml'), 'utf8'));
+    expect(record).not.toHaveProperty('mainjob');
+    expect(record.prejob.status).toEqual({ raw: 71 << 8, regular_exitcode: 71 });
     expect(left()).toEqual([]);
   });
 
@@ -150,13 +152,49 @@ describe('bridle run', () => {
     expect(existsSync(here('out'))).toBe(false);
   });
 
-  test('an output that does not arrive makes 74, and the record tells that the job itself went well', async () => {
+  test('an output that does not arrive makes 74, and the record tells that the job itself went well and what came after it did not', async () => {
     const { here, run } = place();
     writeFileSync(here('file'), '');
     const { status, stderr } = await run(['-o', 'out=file/out', '--record', 'record.yml'], 'echo 1 >out');
     expect(status).toBe(74);
     expect(stderr).toContain('did not arrive: output `out`');
-    expect(readRecord(readFileSync(here('record.yml'), 'utf8')).mainjob.status.raw).toBe(0);
+    const record = readRecord(readFileSync(here('record.yml'), 'utf8'));
+    expect(record.mainjob.status.raw).toBe(0);
+    expect(record.postjob.status).toEqual({ raw: 74 << 8, regular_exitcode: 74 });
+    expect(record.postjob.problem).toBe('did not arrive: output `out`');
+  });
+
+  test.each([
+    [65, ['-o', 'out=out'], 'true'],
+    [74, ['-o', 'out=file/out'], 'echo 1 >out'],
+    [71, ['-i', 'in=absent'], 'true'],
+    [124, ['--deadline', '1s', '--reserve', '0.9s'], 'trap "exit 0" TERM; sleep 100 & wait'],
+  ] as const)(
+    'a record alone shows pegasus-exitcode that a run with status %i failed',
+    async (exit, args, script) => {
+      const { here, run, cwd } = place();
+      writeFileSync(here('file'), '');
+      expect(await run([...args, '--record', 'job.out'], script)).toMatchObject({ status: exit });
+      const judged = await bridle(['job.out'], { cwd, program: 'pegasus-exitcode' });
+      expect(judged.stdout).toContain(`task exited with raw status ${exit << 8}`);
+      expect(judged.status).toBe(1);
+      expect(await run(['--record', 'well.out'], 'true')).toMatchObject({ status: 0 });
+      expect(await bridle(['well.out'], { cwd, program: 'pegasus-exitcode' })).toMatchObject({ status: 0 });
+    },
+  );
+
+  test('variables whose names no shell knows reach the job through the launcher, and nothing of the launcher does', async () => {
+    const { cwd, env, here } = place();
+    const odd = { 'BASH_FUNC_x%%': '() { :; }', 'a.b-c': 'd', LAST: 'line\nline' };
+    const launcher = fileURLToPath(new URL('../../bin/bridle', import.meta.url));
+    await promisify(execFile)(
+      launcher,
+      ['run', '-q', '--pass-credentials', '--', '/bin/cp', '/proc/self/environ', here('got')],
+      { cwd, env: { ...env, ...odd, BRIDLE_NODE: process.execPath, PATH: '/usr/bin:/bin' } },
+    );
+    const got = readFileSync(here('got'), 'utf8').split('\0').filter(Boolean);
+    for (const [name, value] of Object.entries(odd)) expect(got).toContain(`${name}=${value}`);
+    expect(got.filter((entry) => /^(?:BRIDLE_LAUNCHED|UV_THREADPOOL)/.test(entry))).toEqual([]);
   });
 
   test('the status is that of the job, 128 and its signal, 127 without a program', async () => {
@@ -376,5 +414,40 @@ describe('a job that cannot be meant', () => {
     const { status, stderr } = await bridle(args, { cwd, env });
     expect(stderr).toContain(message);
     expect(status).toBe(2);
+  });
+});
+
+describe('--image', () => {
+  test('--dry-run prints the command lines, quoted as a shell would need them, and runs nothing', async () => {
+    const { cwd, env } = place();
+    const bin = join(cwd, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'docker'), '#!/bin/sh\ntouch called\n', { mode: 0o755 });
+    writeFileSync(join(cwd, 'image.tar'), '');
+    const args = ['--image', 'image.tar', '--container-args', '--memory "2 g"', '--mount', '/refs:/refs:ro'];
+    const run = await bridle(['run', '--dry-run', ...args, '--', './count', "it's"], {
+      cwd,
+      env: { ...env, PATH: bin },
+    });
+    expect(run).toMatchObject({ status: 0, stderr: '' });
+    const [load, line = '', remove] = run.stdout.trimEnd().split('\n');
+    expect(load).toBe(`${bin}/docker load --input ${cwd}/image.tar`);
+    expect(line).toContain(' --volume /WORK-DIRECTORY:/scratch --volume /refs:/refs:ro ');
+    expect(line).toMatch(/ --memory '2 g' --entrypoint \.\/count IMAGE-AS-LOADED 'it'\\''s'$/);
+    expect(remove).toMatch(/docker rm --force bridle-/);
+    expect(existsSync(join(cwd, 'called'))).toBe(false);
+  });
+
+  test('B2 what cannot be meant is told before anything is fetched', async () => {
+    const { cwd, env } = place();
+    const run = (...args: string[]) =>
+      bridle(['run', ...args, '--', 'true'], { cwd, env: { ...env, PATH: '/nowhere' } });
+    const none = await run('--image', 'busybox');
+    expect(none).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('none of podman, docker, apptainer, singularity, shifter is in PATH'),
+    });
+    const words = await run('--image', 'busybox', '--container-args', '"open');
+    expect(words).toMatchObject({ status: 2, stderr: expect.stringContaining('--container-args: `"open`') });
   });
 });

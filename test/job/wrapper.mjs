@@ -1,5 +1,6 @@
 // node wrapper.mjs MODE RESULT PROGRAM [ARGUMENT...]
-// Starts a program with the standard streams of this process, and writes what became of it to RESULT.
+// Starts a program with the standard streams of this process, and writes what became of it to RESULT. The variable ADD is
+// an entry for the program's environment that nobody else has.
 import { writeFileSync } from 'node:fs';
 import { loadTypescript } from '../torture/load.mjs';
 
@@ -12,7 +13,13 @@ const args = rawArguments().slice(-words.length);
 
 async function run() {
   const [file] = args;
-  const job = { file, args, environment: rawEnvironment(), stdio: [0, 1, 2] };
+  const { ADD } = process.env;
+  const mark = ADD === undefined ? undefined : Buffer.from(ADD);
+  const environment = [
+    ...rawEnvironment().filter((entry) => !`${entry}`.startsWith('ADD=')),
+    ...(mark ? [mark] : []),
+  ];
+  const job = { file, args, environment, stdio: [0, 1, 2], mark };
   try {
     const running = await launch(job);
     return await running.ended;

@@ -1,54 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isRunning, newFolder, until } from './jobs.ts';
+import { having, wrapIn } from './wrapped.ts';
 
-const WRAPPER = fileURLToPath(new URL('wrapper.mjs', import.meta.url));
 let folder: string;
-let count = 0;
 
 beforeAll(() => {
   folder = newFolder();
 });
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
-interface Wrapped {
-  readonly wrapper: ChildProcess;
-  /** What the program has written so far. */
-  readonly said: () => string;
-  /** What became of it, once the wrapper has ended. */
-  readonly result: () => Promise<Record<string, unknown>>;
-}
-
-/** A process of its own that starts a program. */
-function wrap(
-  mode: 'koffi' | 'node',
-  words: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
-): Wrapped {
-  const [output, result] = ['output', 'result'].map((name) => join(folder, `${name}-${count++}`)) as [
-    string,
-    string,
-  ];
-  const descriptor = fs.openSync(output, 'w');
-  const wrapper = spawn(process.execPath, [WRAPPER, mode, result, ...words], {
-    stdio: ['ignore', descriptor, descriptor],
-    env,
-  });
-  fs.closeSync(descriptor);
-  const ended = once(wrapper, 'exit');
-  return {
-    wrapper,
-    said: () => fs.readFileSync(output, 'utf8'),
-    async result() {
-      await ended;
-      return JSON.parse(fs.readFileSync(result, 'utf8'));
-    },
-  };
-}
+const wrap: ReturnType<typeof wrapIn> = (...words) => wrapIn(folder)(...words);
 
 const numbers = (text: string): number[] => text.split('\n').filter(Boolean).map(Number);
 
@@ -120,15 +83,3 @@ test('without koffi, usage is what the process table tells of children', async (
   expect(usage.utime).toBeGreaterThan(0.25);
   expect(usage).toMatchObject({ maxrss: 0, nvcsw: 0 });
 });
-
-/** Processes with `entry` in their environment. */
-function having(entry: string): number[] {
-  const pids = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((pid) => {
-    try {
-      return isRunning(pid) && fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes(entry);
-    } catch {
-      return false;
-    }
-  });
-}

@@ -19,6 +19,7 @@ const LAUNCH = 'test/job/launch.test.ts';
 const ENDING = 'test/job/ending.test.ts';
 const KICKSTART = 'test/commands/pegasus-kickstart.test.ts';
 const RUN = 'test/commands/run.test.ts';
+const CONTAINERS = 'test/job/containers/plan.test.ts';
 const CACHE = 'test/cache/cache.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
@@ -196,8 +197,8 @@ export const MUTATIONS = {
   },
   'a slot is not given back': {
     file: 'src/layers.ts',
-    from: '      release();',
-    to: '      void release;',
+    from: '} finally {\n      release();',
+    to: '} finally {\n      void release;',
     test: [TURNS, 'a slot is given back when the work fails'],
   },
   'late failures count as probes': {
@@ -781,9 +782,33 @@ export const MUTATIONS = {
   },
   'nobody notices that the wrapper was killed': {
     file: 'src/job/watchdog.ts',
-    from: 'for leader in $leaders; do kill -s KILL -- "-$leader"; done',
+    from: 'while read -r line; do leaders=$line; done',
     to: 'exit 0',
     test: ['test/job/wrapper.test.ts', 'started by koffi P9 what a wrapper'],
+  },
+  'children of the dead are looked for when these are dead': {
+    file: 'src/job/watchdog.ts',
+    from: 'halt $leaders\n',
+    to: '',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 what has left the session'],
+  },
+  'a daemon in the old manner outlives a killed wrapper': {
+    file: 'src/job/watchdog.ts',
+    from: '[ -z "$mark" ] || grep',
+    to: 'true || grep',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by node is killed P9 a daemon ends'],
+  },
+  'a watchdog is not told of orphans': {
+    file: 'src/job/koffi-launch.ts',
+    from: 'setInterval(() => watchdog.guard(guarded()), LOOK)',
+    to: 'setInterval(() => undefined, LOOK)',
+    test: ['test/job/killed-wrapper.test.ts', 'that has cleaned its environment'],
+  },
+  'what is being started is not looked for': {
+    file: 'src/job/watchdog.ts',
+    from: 'case $leaders in +*)',
+    to: 'case $leaders in +*) exit 0 ;; never)',
+    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 at any moment'],
   },
   'a job that looks like a record is shown as it is': {
     file: 'src/job/captured.ts',
@@ -846,16 +871,46 @@ export const MUTATIONS = {
     test: [RUN, 'names of credentials'],
   },
   'the outputs of a job that was told to end go out': {
-    file: 'src/commands/run.ts',
+    file: 'src/commands/run/outputs.ts',
     from: 'isCheckpoint || state.status === RUN_STATUS.done',
     to: 'isCheckpoint || state.status !== undefined',
     test: [RUN, 'an output that is missing'],
   },
   'an output is believed whatever it must be': {
-    file: 'src/commands/run.ts',
+    file: 'src/commands/run/outputs.ts',
     from: 'if (expected && expected.value !== output.sha256)',
     to: 'if (expected && output.sha256 === undefined)',
     test: [RUN, 'an output that is not what it must be'],
+  },
+  'an output does not wait for the others': {
+    file: 'src/stream.ts',
+    from: 'await call.hold();',
+    to: '',
+    test: ['test/commands/run-together.test.ts', 'when one output does not arrive'],
+  },
+  'who waits for the others keeps its slot': {
+    file: 'src/layers.ts',
+    from: '      release();\n      await work.park',
+    to: '      await work.park',
+    test: ['test/commands/run-together.test.ts', 'stores more outputs than it has threads'],
+  },
+  'who waits for the others keeps its memory': {
+    file: 'src/stream.ts',
+    from: '      giveMemory();\n      await',
+    to: '      await',
+    test: ['test/commands/run-together.test.ts', 'stores more outputs than it has threads'],
+  },
+  'the old manifest stays while outputs change': {
+    file: 'src/commands/run/together.ts',
+    from: '() => removeOld(place, stager)',
+    to: 'async () => undefined',
+    test: ['test/commands/run-together.test.ts', 'the old manifest is gone before'],
+  },
+  'a record says nothing of a failed staging': {
+    file: 'src/commands/run.ts',
+    from: 'if (staging) state.jobs.push(staging);',
+    to: '',
+    test: [RUN, 'a record alone shows pegasus-exitcode'],
   },
   'a name leads out of the work directory': {
     file: 'src/commands/run/spec.ts',
@@ -892,5 +947,17 @@ export const MUTATIONS = {
     from: "'digest' in subject && subject.digest.value !== value",
     to: 'false',
     test: [CACHE, 'P2 of another digest than wanted'],
+  },
+  'a directory of two is mounted': {
+    file: 'src/job/containers/plan.ts',
+    from: 'if (/[:;]/.test(order.directory))',
+    to: 'if (false)',
+    test: [CONTAINERS, 'S4 a work directory'],
+  },
+  'an engine is asked for what it cannot run': {
+    file: 'src/job/containers/engine.ts',
+    from: "asked !== 'auto' && !fitting.includes(asked)",
+    to: 'false',
+    test: [CONTAINERS, 'P6 that is not there'],
   },
 };

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { type ByteText, toBytes } from '../../job/byte-text.ts';
-import { asItIs, type CommandLine } from '../../job/container.ts';
+import { asItIs, type CommandLine, type Wrap } from '../../job/container.ts';
 import { findExecutable } from '../../job/executable.ts';
 import { type Ended, launch, openLauncher, type Running } from '../../job/launch.ts';
 import { launchCause } from '../../job/launch-error.ts';
@@ -57,9 +57,18 @@ export interface ReadyJob {
 export function readyJob(
   name: JobName,
   words: readonly ByteText[],
-  { environment, isMadeExecutable = false }: { environment: RawEnvironment; isMadeExecutable?: boolean },
+  {
+    environment,
+    isMadeExecutable = false,
+    wrap = asItIs,
+  }: {
+    readonly environment: RawEnvironment;
+    readonly isMadeExecutable?: boolean;
+    /** Puts it into what it shall run in. */
+    readonly wrap?: Wrap;
+  },
 ): ReadyJob {
-  const [program = '', ...args] = asItIs([words[0] ?? '', ...words.slice(1)]);
+  const [program = '', ...args] = wrap([words[0] ?? '', ...words.slice(1)]);
   const { path, errno } = findExecutable(program, environment.get('PATH'), isMadeExecutable);
   const executable = look({ kind: 'file', path });
   // A name without a slash would be looked for in `PATH` again.
@@ -108,17 +117,22 @@ export async function runJob(job: ReadyJob, setting: JobSetting): Promise<JobRep
   }
 }
 
+/** Names a file that is this run's own. */
+const MARK = 'KICKSTART_INTEGRITY_DATA=';
+
 async function untilEnded(
   { name, command }: ReadyJob,
   { environment, limits, watch }: JobSetting,
   stdio: [number, number, number],
 ): Promise<Ended> {
+  const mark = environment.entries().find((entry) => entry.startsWith(MARK));
   const running = await launch({
     file: toBytes(command[0]),
     args: command.map(toBytes),
     environment: environment.entries().map(toBytes),
     stdio,
     limits,
+    ...(mark === undefined ? {} : { mark: toBytes(mark) }),
     // What prepares the ground for the main job may leave a service for it.
     isSurvivable: name === 'setup' || name === 'prejob',
   });

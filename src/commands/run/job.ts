@@ -1,3 +1,4 @@
+import type { Container } from '../../job/containers/container.ts';
 import type { JobReport } from '../../job/record-job.ts';
 import { openDeadline } from '../pegasus-kickstart/deadline.ts';
 import { notRunnable, readyJob, runJob, streamsOf } from '../pegasus-kickstart/run-job.ts';
@@ -12,6 +13,8 @@ export interface JobOptions {
   readonly left: TimeLeft | undefined;
   /** Seconds between two lines that say it runs; 0 for none. */
   readonly heartbeat: number;
+  /** What it is run in; nothing without. */
+  readonly container?: Container | undefined;
 }
 
 export interface JobEnd {
@@ -23,8 +26,11 @@ export interface JobEnd {
 /** Runs the job in the current directory, once. Whatever goes wrong is in its report. */
 export async function runMainJob(state: Run, options: JobOptions): Promise<JobEnd> {
   const { environment, limits, say, order } = state;
-  const { desk, left, heartbeat } = options;
-  const ready = readyJob('mainjob', order.command, { environment });
+  const { desk, left, heartbeat, container } = options;
+  const ready = readyJob('mainjob', order.command, {
+    environment,
+    ...(container ? { wrap: container.wrap } : {}),
+  });
   if (ready.errno !== undefined) {
     say(`starting the job: \`${order.command[0]}\` is not there or cannot be executed`);
     return { report: notRunnable(ready), isOver: false };

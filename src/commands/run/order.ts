@@ -1,18 +1,22 @@
 import { resolve } from 'node:path';
+import { MOST_HELD_BACK } from '../../engine.ts';
 import { TransferError } from '../../errors.ts';
 import { type ByteText, fromBytes, fromText } from '../../job/byte-text.ts';
 import { rawArguments } from '../../job/raw-process.ts';
-import type { Environment } from '../../request.ts';
+import { formatLocation } from '../../location.ts';
+import type { Environment, Place } from '../../request.ts';
 import type { Values } from '../option.ts';
 import { RUN_OPTIONS } from '../options.ts';
 import { parseOptions } from '../parse-options.ts';
-import { type JobFile, parsePair, readSpec } from './spec.ts';
+import { type JobFile, parsePair, parsePlace, readSpec } from './spec.ts';
 
 /** What `bridle run` was asked to do; its paths are absolute. */
 export interface RunOrder {
   readonly values: Values<typeof RUN_OPTIONS>;
   readonly inputs: readonly JobFile[];
   readonly outputs: readonly JobFile[];
+  /** Where to say that all outputs are there; with it none appears before all are stored. */
+  readonly manifest: Place | undefined;
   /** The program and its arguments. */
   readonly command: readonly ByteText[];
 }
@@ -44,9 +48,12 @@ export function readOrder(args: readonly string[], env: Environment): RunOrder {
   const outputs = [...(spec?.outputs ?? []), ...values.output.map((text) => parsePair(text, '--output'))];
   requireOnce(inputs, 'input');
   requireOnce(outputs, 'output');
+  const manifest =
+    values.atomicOutputs === undefined ? undefined : parsePlace(values.atomicOutputs, '--atomic-outputs');
+  if (manifest) requireApart(outputs, manifest);
   const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
   const paths = { record: absolute(values.record), state: absolute(values.state) };
-  return { values: { ...values, ...paths }, inputs, outputs, command };
+  return { values: { ...values, ...paths }, inputs, outputs, manifest, command };
 }
 
 /** The last arguments of this process, byte for byte. */
@@ -70,5 +77,34 @@ function requireOnce(files: readonly JobFile[], what: string): void {
       );
     }
     seen.add(lfn);
+  }
+}
+
+/** What waits for the others has a place of its own, where a file is stored. */
+function requireApart(outputs: readonly JobFile[], manifest: Place): void {
+  const group = outputs.filter(({ isCheckpoint, places }) => !isCheckpoint && places.length > 0);
+  if (group.length > MOST_HELD_BACK) {
+    throw new TransferError(
+      'invalid-request',
+      `--atomic-outputs: expected at most ${MOST_HELD_BACK} outputs, got ${group.length}`,
+      { hint: 'make one archive of many small files' },
+    );
+  }
+  const seen = new Set<string>();
+  for (const { location } of [manifest, ...group.flatMap(({ places }) => places)]) {
+    const name = formatLocation(location);
+    if (location.scheme === 'symlink' || location.scheme === 'moveto') {
+      throw new TransferError(
+        'invalid-request',
+        `--atomic-outputs: expected places that files are stored at, got \`${name}\``,
+      );
+    }
+    if (seen.has(name)) {
+      throw new TransferError(
+        'invalid-request',
+        `--atomic-outputs: expected a place for each, \`${name}\` is there twice`,
+      );
+    }
+    seen.add(name);
   }
 }

@@ -3,20 +3,25 @@ import { fromText } from '../../job/byte-text.ts';
 import { initialLimits } from '../../job/limits.ts';
 import { inputTarget } from '../../job/stdio.ts';
 import { type TemporaryFile, temporaryFile } from '../../job/temporary.ts';
+import type { Environment } from '../../request.ts';
 import { freshOrder } from '../pegasus-kickstart/options.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
 import { jobEnvironment } from './job-environment.ts';
 import type { RunOrder } from './order.ts';
 
 /** The state of a run as records are made of, before anything was done. Its temporary files are to be removed. */
-export function freshState({ values, command }: RunOrder, say: (line: string) => void): Run {
+export function freshState(
+  { values, command }: RunOrder,
+  env: Environment,
+  say: (line: string) => void,
+): Run {
   const made: TemporaryFile[] = [];
   const make = (prefix: string) => {
     const file = temporaryFile(fromText(tmpdir()), prefix);
     made.push(file);
     return file;
   };
-  const environment = jobEnvironment(values.passCredentials);
+  const environment = jobEnvironment(env.BRIDLE_LAUNCHED_ENVIRONMENT, values.passCredentials);
   try {
     const files = {
       stdout: values.capture ? make('bridle.out.') : undefined,
@@ -39,7 +44,7 @@ export function freshState({ values, command }: RunOrder, say: (line: string) =>
         command: [...command],
       },
       environment,
-      limits: initialLimits(),
+      limits: initialLimits(env.BRIDLE_LAUNCHED_OPEN_FILES),
       files,
       directory: fromText(process.cwd()),
       inputs: [],

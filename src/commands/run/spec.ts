@@ -133,7 +133,7 @@ function parseLfn(lfn: string, field: string): string {
 }
 
 /** The job works elsewhere: paths are made absolute now. */
-function parsePlace(text: string, field: string): Place {
+export function parsePlace(text: string, field: string): Place {
   const place = within(field, () => parseArgument(text));
   const { location } = place;
   if (location.scheme === 'stdio') throw unlike(field, 'a path or URL', text);

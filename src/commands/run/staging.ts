@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Endpoints } from '../../endpoints.ts';
 import { type RunTools, run } from '../../engine.ts';
+import type { Gate } from '../../gate.ts';
 import { localLocation } from '../../location.ts';
 import type { Emit, Outcome } from '../../outcome.ts';
 import type { Place, TransferRequest } from '../../request.ts';
@@ -22,6 +23,9 @@ export interface Stager {
   readonly endpoints: Endpoints;
   readonly findListed?: RunTools['findListed'];
   readonly signal: AbortSignal;
+  readonly gate?: Gate;
+  /** Told of each file. */
+  readonly onEnded?: (outcome: Outcome) => void;
 }
 
 /** True for what arrived. */
@@ -50,7 +54,7 @@ type Ends = Pick<TransferRequest, 'sources' | 'destinations'>;
 
 async function stage(
   files: readonly JobFile[],
-  { values, io, endpoints, findListed, signal }: Stager,
+  { values, io, endpoints, findListed, signal, gate, onEnded }: Stager,
   endsOf: (file: JobFile) => Ends,
 ): Promise<Staged[]> {
   if (files.length === 0) return [];
@@ -58,7 +62,10 @@ async function stage(
   const outcomes: Outcome[] = [];
   const audience = await gather({ quiet: values.quiet, debug: values.debug }, io);
   const emit: Emit = (event) => {
-    if (event.type === 'item-ended') outcomes[event.outcome.index] = event.outcome;
+    if (event.type === 'item-ended') {
+      outcomes[event.outcome.index] = event.outcome;
+      onEnded?.(event.outcome);
+    }
     audience.emit(event);
   };
   const input = {
@@ -74,6 +81,7 @@ async function stage(
     random: randomFrom(io.env),
     cache,
     ...(findListed ? { findListed } : {}),
+    ...(gate ? { gate } : {}),
   };
   try {
     await run(input, runOptions(values, io.env), tools, signal);

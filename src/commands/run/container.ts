@@ -1,0 +1,165 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { TransferError, toTransferError } from '../../errors.ts';
+import { type ByteText, fromText, readable } from '../../job/byte-text.ts';
+import type { CommandLine } from '../../job/container.ts';
+import { type Container, openContainer } from '../../job/containers/container.ts';
+import { type Engine, findEngine, type ImageForm } from '../../job/containers/engine.ts';
+import { type ContainerOrder, containerName } from '../../job/containers/order.ts';
+import { planContainer } from '../../job/containers/plan.ts';
+import { splitCommand } from '../../job/words.ts';
+import type { Run } from '../pegasus-kickstart/status.ts';
+import type { RunOrder } from './order.ts';
+
+/** What a job is to be run in, chosen before anything is fetched. */
+export interface ContainerChoice {
+  readonly engine: Engine;
+  readonly image: string;
+  readonly form: ImageForm;
+  /** More words for the engine. */
+  readonly more: readonly string[];
+}
+
+/** Where a SIF says that it is one: 10 bytes at 32 (SIF specification, global header). A bare squashfs begins with `hsqs`. */
+const SIF_MAGIC = { at: 32, text: 'SIF_MAGIC\0' };
+const SQUASHFS_MAGIC = { at: 0, text: 'hsqs' };
+/** What tells the job where to write facts about itself. */
+const OWN_VARIABLES = ['KICKSTART_METADATA', 'KICKSTART_INTEGRITY_DATA'];
+
+/**
+ * The engine and image of `--image`; undefined without one. Throws `invalid-request` for what cannot be meant, `not-found`
+ * when no engine for such an image is here.
+ */
+export function chooseContainer(
+  { values }: Pick<RunOrder, 'values'>,
+  path: string | undefined,
+): ContainerChoice | undefined {
+  const { image, engine = 'auto', containerArgs, mount } = values;
+  if (image === undefined) return undefined;
+  const look = formOf(image);
+  const more = containerArgs.flatMap((words) => splitWords(words));
+  const choice = { ...look, engine: findEngine(engine, look.form, path), more };
+  // A wrong mount is told before hours of staging.
+  planContainer(
+    choice.engine.name,
+    orderOf(choice, { directory: '/', mounts: mount, variables: [], gpus: false }),
+  );
+  return choice;
+}
+
+/** A path that is there is a file or directory; anything else is a name. */
+function formOf(image: string): { readonly image: string; readonly form: ImageForm } {
+  const path = resolve(image);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat) return { image, form: 'name' };
+  if (stat.isDirectory()) return { image: path, form: 'directory' };
+  return {
+    image: path,
+    form: [SIF_MAGIC, SQUASHFS_MAGIC].some((magic) => has(path, magic)) ? 'sif' : 'archive',
+  };
+}
+
+function has(path: string, { at, text }: typeof SIF_MAGIC): boolean {
+  const found = Buffer.alloc(text.length);
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return readSync(fd, found, 0, text.length, at) === text.length && found.toString('latin1') === text;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw toTransferError(error, `read the image \`${path}\``);
+  }
+}
+
+function splitWords(words: string): string[] {
+  try {
+    return splitCommand(fromText(words), () => undefined).map((word) => readable(word));
+  } catch (error) {
+    const { message, hint } = toTransferError(error, 'reading words');
+    throw new TransferError(
+      'invalid-request',
+      `--container-args: \`${words}\`: ${message}`,
+      hint === undefined ? {} : { hint },
+    );
+  }
+}
+
+type Place = Pick<ContainerOrder, 'directory' | 'mounts' | 'variables' | 'gpus'>;
+
+function orderOf(choice: ContainerChoice, place: Place): ContainerOrder {
+  const { engine, image, form, more } = choice;
+  return {
+    program: engine.program,
+    init: engine.init,
+    image,
+    form,
+    more,
+    name: containerName(),
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    ...place,
+  };
+}
+
+function placeOf({ values }: Pick<RunOrder, 'values'>, state: Run, directory: string): Place {
+  const shared = OWN_VARIABLES.flatMap((name) => state.environment.get(name) ?? []).map((one) =>
+    readable(one),
+  );
+  return {
+    directory,
+    // Their values are paths, which must be the same inside.
+    mounts: [...values.mount, ...shared.map((path) => `${path}:${path}`)],
+    variables: [...values.env, ...OWN_VARIABLES],
+    gpus: values.gpus,
+  };
+}
+
+/** Brings the image in. Rejects when it cannot be. */
+export function openJobContainer(
+  choice: ContainerChoice,
+  order: Pick<RunOrder, 'values'>,
+  state: Run,
+  { directory, signal }: { readonly directory: string; readonly signal: AbortSignal },
+): Promise<Container> {
+  return openContainer(choice.engine.name, orderOf(choice, placeOf(order, state, directory)), {
+    environment: environmentOf(state),
+    signal,
+    say: state.say,
+  });
+}
+
+/** The engine is called with the environment of the job. */
+function environmentOf({ environment }: Run): Record<string, string> {
+  return Object.fromEntries(
+    environment.entries().map((entry) => {
+      const at = entry.indexOf('=');
+      return [readable(entry.slice(0, at)), readable(entry.slice(at + 1))];
+    }),
+  );
+}
+
+/** What would be run, a command line a line, as a shell would take it. */
+export function dryRunLines(
+  choice: ContainerChoice | undefined,
+  order: Pick<RunOrder, 'values' | 'command'>,
+  state: Run,
+  directory: string,
+): string[] {
+  const command = order.command.map((word) => readable(word)) as [string, ...string[]];
+  if (!choice) return [shellLine(command)];
+  const plan = planContainer(choice.engine.name, orderOf(choice, placeOf(order, state, directory)));
+  const image = plan.load ? 'IMAGE-AS-LOADED' : choice.image;
+  return [plan.load, plan.run(image, command), plan.remove].flatMap((line) =>
+    line ? [shellLine(line)] : [],
+  );
+}
+
+const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
+
+function shellLine(words: CommandLine): string {
+  const quoted = (word: ByteText) =>
+    PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+  return words.map(quoted).join(' ');
+}

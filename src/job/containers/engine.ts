@@ -1,0 +1,85 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { TransferError } from '../../errors.ts';
+
+/** What runs containers here. */
+export type EngineName = 'podman' | 'docker' | 'apptainer' | 'singularity' | 'shifter';
+
+/**
+ * What an image is: a tar that `docker load` takes, one file to be mounted, a directory with a root file system, or a
+ * name that only the engine itself knows how to find.
+ */
+export type ImageForm = 'archive' | 'sif' | 'directory' | 'name';
+
+export interface Engine {
+  readonly name: EngineName;
+  /** Its path. */
+  readonly program: string;
+  /** The init that it can put before a job. */
+  readonly init?: string;
+}
+
+/** Best first. The original asks for apptainer before singularity; podman needs no daemon. */
+const FOR_FORM: Readonly<Record<ImageForm, readonly EngineName[]>> = {
+  archive: ['podman', 'docker', 'apptainer', 'singularity'],
+  sif: ['apptainer', 'singularity'],
+  directory: ['apptainer', 'singularity', 'podman'],
+  name: ['podman', 'docker', 'apptainer', 'singularity', 'shifter'],
+};
+
+/** Where Debian, Fedora and the engines' own packages put them. */
+const INITS: Readonly<Partial<Record<EngineName, readonly string[]>>> = {
+  podman: [
+    '/usr/libexec/podman/catatonit',
+    '/usr/libexec/catatonit/catatonit',
+    '/usr/bin/catatonit',
+    '/usr/bin/tini',
+  ],
+  docker: ['/usr/bin/docker-init', '/usr/libexec/docker/docker-init', '/usr/local/bin/docker-init'],
+};
+
+/**
+ * The engine to run an image of this form with: the one asked for, else the best that is in `path`. Throws
+ * `invalid-request` when it cannot run the form, `not-found` when there is none.
+ */
+export function findEngine(asked: EngineName | 'auto', form: ImageForm, path: string | undefined): Engine {
+  const fitting = FOR_FORM[form];
+  if (asked !== 'auto' && !fitting.includes(asked)) {
+    throw new TransferError(
+      'invalid-request',
+      `--engine: expected one that runs ${NAMED[form]} (${fitting.join(', ')}), got \`${asked}\``,
+    );
+  }
+  for (const name of asked === 'auto' ? fitting : [asked]) {
+    const program = findProgram(name, path);
+    if (program === undefined) continue;
+    const init = INITS[name]?.find((one) => existsSync(one));
+    return { name, program, ...(init === undefined ? {} : { init }) };
+  }
+  throw new TransferError(
+    'not-found',
+    `running a container: none of ${(asked === 'auto' ? fitting : [asked]).join(', ')} is in PATH`,
+    { hint: 'install one of them, or add its directory to PATH' },
+  );
+}
+
+const NAMED: Readonly<Record<ImageForm, string>> = {
+  archive: 'an archive',
+  sif: 'a SIF',
+  directory: 'a directory',
+  name: 'an image by name',
+};
+
+function findProgram(name: string, path = '/usr/local/bin:/usr/bin:/bin'): string | undefined {
+  for (const directory of path.split(':')) {
+    if (!directory.startsWith('/')) continue;
+    const file = join(directory, name);
+    try {
+      accessSync(file, constants.X_OK);
+      if (statSync(file).isFile()) return file;
+    } catch {
+      // The next one.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,198 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPodman, type Podman } from '../../fixtures/servers/podman.ts';
+import { fromText } from '../../src/job/byte-text.ts';
+import { openContainer } from '../../src/job/containers/container.ts';
+import { findEngine } from '../../src/job/containers/engine.ts';
+import { type ContainerOrder, containerName } from '../../src/job/containers/order.ts';
+import { writerId } from '../../src/local/writer.ts';
+import { bridle, ended, start } from '../commands/run-command.ts';
+import { scratch } from '../faults/scene.ts';
+
+let podman: Podman;
+
+beforeAll(() => {
+  podman = openPodman();
+}, 120_000);
+afterAll(() => podman?.close());
+
+function orderOf(more: Partial<ContainerOrder> = {}): ContainerOrder {
+  const { program } = findEngine('podman', 'archive', podman.environment.PATH);
+  return {
+    program,
+    image: podman.archive,
+    form: 'archive',
+    directory: scratch(),
+    mounts: [],
+    variables: [],
+    gpus: false,
+    more: [],
+    name: containerName(),
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    ...more,
+  };
+}
+
+/** Runs a command in a container and tells what became of both. */
+async function inContainer(command: readonly [string, ...string[]], more: Partial<ContainerOrder> = {}) {
+  const order = orderOf(more);
+  const told: string[] = [];
+  const environment = { ...podman.environment, GIVEN: 'a value', KEPT: 'outside' };
+  const { signal } = new AbortController();
+  const container = await openContainer('podman', order, {
+    environment,
+    signal,
+    say: (line) => told.push(line),
+  });
+  const [program, ...args] = container.wrap(command.map(fromText) as unknown as typeof command);
+  const ran = spawnSync(program, args, { env: environment, encoding: 'utf8' });
+  const failure = await container.engineFailure(ran.status ?? -1);
+  await container.close();
+  return { ...ran, failure, order, told };
+}
+
+describe('podman', () => {
+  test('runs the job in the image, at the work directory, as the user who started it', async () => {
+    const order = { directory: scratch(), variables: ['GIVEN'] };
+    writeFileSync(join(order.directory, 'in'), 'bytes');
+    const script = 'pwd; id -u; cat in; echo " $GIVEN $KEPT."; echo made > out';
+    const { stdout, status, failure, told } = await inContainer(['sh', '-c', script], order);
+    expect({ status, failure, told }).toEqual({ status: 0, failure: undefined, told: [] });
+    expect(stdout).toBe(`/scratch\n${process.getuid?.()}\nbytes a value .\n`);
+    expect(readFileSync(join(order.directory, 'out'), 'utf8')).toBe('made\n');
+    expect(statSync(join(order.directory, 'out')).uid).toBe(process.getuid?.());
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+
+  test('mounts what is asked for, and nothing else', async () => {
+    const shared = scratch();
+    writeFileSync(join(shared, 'data'), 'shared');
+    const mounts = [`${shared}:/data:ro`];
+    const { stdout } = await inContainer(
+      ['sh', '-c', 'cat /data/data; echo x > /data/new || echo " no"; ls -d /jobs /home || true'],
+      { mounts },
+    );
+    expect(stdout).toBe('shared no\n');
+  });
+
+  test.each([0, 1, 125, 126, 127, 143])('a job that returns %i has done so itself', async (code) => {
+    const { status, failure } = await inContainer(['sh', '-c', `exit ${code}`]);
+    expect({ status, failure }).toEqual({ status: code, failure: undefined });
+  });
+
+  test('a program that the image does not have is the failure of the job', async () => {
+    const { status, failure, stderr } = await inContainer(['./nothing']);
+    expect({ status, failure }).toEqual({ status: 127, failure: undefined });
+    expect(stderr).toContain('nothing');
+  });
+
+  test('what the engine fails with is told apart from what the job may return', async () => {
+    const { status, failure } = await inContainer(['true'], { more: ['--no-such-option'] });
+    expect({ status, failure }).toEqual({
+      status: 125,
+      failure: 'podman ended with 125 before the job was started',
+    });
+  });
+
+  test("an image that cannot be loaded is told in the engine's words, before any job", async () => {
+    const image = join(scratch(), 'image.tar');
+    writeFileSync(image, 'no image');
+    await expect(inContainer(['true'], { image })).rejects.toMatchObject({
+      code: 'unexpected',
+      message: expect.stringMatching(/^loading the image `.*image\.tar`: Error: payload does not match/),
+    });
+  });
+
+  test('P9 the container of a run that was killed is removed by the next one, others stay', async () => {
+    const { order } = await inContainer(['true']);
+    const dead = `bridle-${writerId().slice(0, 8)}-00000001-00000000dead-1`;
+    const alive = containerName();
+    const [image = ''] = podman.call('images', '--quiet').trim().split('\n');
+    for (const name of [dead, alive])
+      podman.call('create', '--name', name, '--label', 'org.bridle.job', image, 'true');
+    podman.call('create', '--name', 'foreign', image, 'true');
+    await inContainer(['true'], { name: order.name });
+    expect(podman.call('ps', '--all', '--format', '{{.Names}}').trim().split('\n').sort()).toEqual([
+      alive,
+      'foreign',
+    ]);
+    podman.call('rm', '--force', alive, 'foreign');
+  });
+
+  test('P9 nothing of a container goes on when who started it was killed', async () => {
+    const order = orderOf();
+    const { signal } = new AbortController();
+    const setting = { environment: podman.environment, signal, say: () => undefined };
+    const container = await openContainer('podman', order, setting);
+    const [program, ...args] = container.wrap(['sh', '-c', 'echo up; sleep 1000']);
+    const child = spawn(program, args, { env: podman.environment, stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(podman.call('ps', '--quiet')).not.toBe('');
+    await container.close();
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+});
+
+describe('bridle run --image', () => {
+  const runIn = (cwd: string, ...args: readonly string[]) =>
+    bridle(['run', '-q', '--image', podman.archive, ...args], { cwd, env: podman.environment });
+
+  test('a job in a container gets its inputs, and its outputs go where they shall', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'numbers'), '1\n2\n');
+    const script = 'cat in in > out; echo "sum: $TIMES"; echo "key=value" >> "$KICKSTART_METADATA"';
+    const { status, stdout, stderr } = await bridle(
+      [
+        ...['run', '-q', '--image', podman.archive, '--engine', 'podman', '--env', 'TIMES'],
+        ...['--input', 'in=numbers', '--output', 'out=doubled', '--record', 'job.yml'],
+        ...['--', 'sh', '-c', script],
+      ],
+      { cwd, env: { ...podman.environment, TIMES: '2' } },
+    );
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'sum: 2\n', stderr: '' });
+    expect(readFileSync(join(cwd, 'doubled'), 'utf8')).toBe('1\n2\n1\n2\n');
+    expect(readFileSync(join(cwd, 'job.yml'), 'utf8')).toContain('--volume');
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+
+  test('the status of the job is that of the run', async () => {
+    const cwd = scratch();
+    expect((await runIn(cwd, '--', 'sh', '-c', 'exit 125')).status).toBe(125);
+    // The init that starts it says 1 where podman itself says 127.
+    const missing = await runIn(cwd, '--', './nothing');
+    expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining('./nothing') });
+  });
+
+  test('an engine that fails is 71, and says so', async () => {
+    const run = await runIn(scratch(), '--container-args', '--no-such-option', '--', 'true');
+    expect(run).toMatchObject({
+      status: 71,
+      stderr: expect.stringContaining('bridle: podman ended with 125 before the job was started\n'),
+    });
+  });
+
+  test('an image that is none is 71, before any job', async () => {
+    const cwd = scratch();
+    writeFileSync(join(cwd, 'image.tar'), 'no image');
+    const run = await bridle(['run', '--image', 'image.tar', '--', 'true'], { cwd, env: podman.environment });
+    expect(run).toMatchObject({ status: 71, stderr: expect.stringContaining('loading the image `') });
+  });
+
+  test('P8 P9 a job that is told to end does, and its container is gone', async () => {
+    const cwd = scratch();
+    const args = ['run', '-q', '--image', podman.archive, '--', 'sh', '-c', 'echo up; sleep 1000'];
+    const child = start(args, { cwd, env: podman.environment });
+    const over = ended(child);
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    child.kill('SIGTERM');
+    const { status } = await over;
+    expect(status).toBe(143);
+    expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+});
