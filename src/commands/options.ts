@@ -1,5 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
-import { age, algorithms, flag, seconds, text, texts, whole } from './option.ts';
+import { age, algorithms, choice, flag, seconds, text, texts, whole } from './option.ts';
 import { CACHE, FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
 /** `bridle transfer`. */
@@ -169,6 +169,40 @@ export const CLEAN_OPTIONS = {
   anyOwner: flag({ name: 'any-owner', help: 'uploads, too, that others may have begun' }),
   json: flag({ name: 'json', help: 'one JSON object a line' }),
   state: RUN.state,
+  ...SERVICE,
+};
+
+/** `bridle image`. */
+export const IMAGE_OPTIONS = {
+  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci'>({
+    name: 'format',
+    value: 'FORMAT',
+    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci'],
+    shown: 'hybrid',
+    help: 'how a pulled image is kept',
+  }),
+  platform: text({
+    name: 'platform',
+    value: 'OS/ARCH',
+    env: 'BRIDLE_PLATFORM',
+    shown: "this machine's",
+    help: 'which one of several',
+  }),
+  insecureRegistry: texts({
+    name: 'insecure-registry',
+    value: 'HOST',
+    env: 'BRIDLE_INSECURE_REGISTRY',
+    help: 'may be asked by http (repeatable)',
+  }),
+  mirror: texts({
+    name: 'registry-mirror',
+    value: 'REGISTRY=HOST',
+    env: 'BRIDLE_REGISTRY_MIRROR',
+    help: 'is asked before the registry (repeatable)',
+  }),
+  json: flag({ name: 'json', help: 'tell it as JSON' }),
+  quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
+  state: { ...RUN.state, help: 'notes and unfinished pulls' },
   ...SERVICE,
 };
 

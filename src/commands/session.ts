@@ -4,6 +4,7 @@ import { createEndpoints, type Endpoints, type SecretsFor } from '../endpoints.t
 import { TransferError } from '../errors.ts';
 import { ftpSettings } from '../ftp/settings.ts';
 import { gsSettings } from '../gcs/settings.ts';
+import { registrySettings } from '../image/registry/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
@@ -33,7 +34,12 @@ export function openSession(values: ServiceValues, tools: SessionTools): Endpoin
   const net = netSettings(values, tools);
   return createEndpoints({
     http: httpOver(net, tools.env),
-    settings: { net, ftp: ftpSettings(tools.env), gs: gsSettings(tools.env) },
+    settings: {
+      net,
+      ftp: ftpSettings(tools.env),
+      gs: gsSettings(tools.env),
+      registry: registrySettings(tools.env),
+    },
     secretsFor: lazySecrets(tools, values.sshHostKey),
   });
 }
