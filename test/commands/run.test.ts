@@ -347,7 +347,7 @@ describe('the end of a job', () => {
   test('P8 a second signal ends a job that does not care, stages nothing, and leaves a record', async () => {
     const { cwd, here, env, left, spec } = place();
     const job = spec({ outputs: [{ lfn: 'state', url: 'state', checkpoint: true }] });
-    const script = `trap "" TERM; echo saved >state; setsid sleep 1000 & echo $! >${here('pid')}.
+    const script = `trap "" TERM INT; echo saved >state; setsid sleep 1000 & echo $! >${here('pid')}.
       mv ${here('pid')}. ${here('pid')}; while :; do sleep 1000; done`;
     const args = ['run', '-q', ...job, '--record', 'record.yml', '--', '/bin/sh', '-c', script];
     const child = start(args, { cwd, env });
