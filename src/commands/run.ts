@@ -60,10 +60,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       if (trouble !== undefined) fail(course, RUN_STATUS.failed, trouble);
     }
   } finally {
-    course.desk.stop();
     for (const file of Object.values(state.files)) file?.remove();
     process.chdir(home);
     clearAway(course, order.values.keep);
+    // Last: a signal in its usual effect would leave some of this behind.
+    course.desk.stop();
   }
   if (order.values.json) io.out(factsJson(factsOf(course, order.values.keep)));
   return state.status;

@@ -14,8 +14,8 @@ const { R_OK, X_OK } = fs.constants;
 const EXECUTABLE = 0o555;
 
 /**
- * The program that `name` means: an absolute path as it is, else a file below the working directory, else the first of
- * the directories in `searchPath`. It must be a regular file that can be read and run; with `make`, its mode is changed
+ * The program that `name` means: a path as it is, else a file of the working directory, else one in the first of the
+ * directories in `searchPath`. A path with a slash is not looked for there: `./count` would become `/usr/bin/./count`. It must be a regular file that can be read and run; with `make`, its mode is changed
  * to that.
  */
 export function findExecutable(name: ByteText, searchPath: ByteText | undefined, make: boolean): Executable {
@@ -33,7 +33,7 @@ export function findExecutable(name: ByteText, searchPath: ByteText | undefined,
 function locate(name: ByteText, searchPath: ByteText | undefined): ByteText | undefined {
   if (name === '') return undefined;
   if (isFile(name)) return name;
-  if (name.startsWith('/')) return undefined;
+  if (name.includes('/')) return undefined;
   return (searchPath ?? '')
     .split(':')
     .filter((directory) => directory !== '')

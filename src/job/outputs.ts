@@ -13,9 +13,12 @@ export type AsWritten = (file: NamedFile) => WrittenDigest | undefined;
 
 /**
  * Looks at outputs and digests them, several at a time, in their order. What is not there or no regular file has an
- * error instead; a directory has no digest.
+ * error instead; a directory has no digest, and what `signal` comes before has none either.
  */
-export async function lookAtOutputs(files: readonly NamedFile[], asWritten?: AsWritten): Promise<Output[]> {
+export async function lookAtOutputs(
+  files: readonly NamedFile[],
+  { asWritten, signal }: { readonly asWritten?: AsWritten | undefined; readonly signal?: AbortSignal } = {},
+): Promise<Output[]> {
   const opened: number[] = [];
   try {
     const outputs: Output[] = [];
@@ -33,7 +36,7 @@ export async function lookAtOutputs(files: readonly NamedFile[], asWritten?: AsW
       if (path === undefined) outputs[at] = { entry, isUnread: true };
       else jobs.push({ at, job: { path, algorithms: ['sha256'] } });
     }
-    await digestInto(outputs, jobs, asWritten !== undefined);
+    await digestInto(outputs, jobs, { isToldHow: asWritten !== undefined, signal });
     return outputs;
   } finally {
     for (const fd of opened) fs.closeSync(fd);
@@ -43,16 +46,22 @@ export async function lookAtOutputs(files: readonly NamedFile[], asWritten?: AsW
 async function digestInto(
   outputs: Output[],
   jobs: readonly { readonly at: number; readonly job: DigestJob }[],
-  isToldHow: boolean,
+  { isToldHow, signal }: { readonly isToldHow: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   if (jobs.length === 0) return;
   let next = 0;
-  for await (const { result } of digestFiles(jobs.map(({ job }) => job))) {
-    const { at } = jobs[next] as { at: number };
-    next += 1;
-    const { entry } = outputs[at] as Output;
-    outputs[at] = { ...digested(entry, result), ...(isToldHow ? { method: 'full-pass' as const } : {}) };
+  const files = jobs.map(({ job }) => job);
+  try {
+    for await (const { result } of digestFiles(files, { signal })) {
+      const { at } = jobs[next] as { at: number };
+      next += 1;
+      const { entry } = outputs[at] as Output;
+      outputs[at] = { ...digested(entry, result), ...(isToldHow ? { method: 'full-pass' as const } : {}) };
+    }
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
   }
+  for (const { at } of jobs.slice(next)) outputs[at] = { ...(outputs[at] as Output), isUnread: true };
 }
 
 function digested(entry: FileEntry, result: FileDigests | TransferError): Output {

@@ -1,4 +1,5 @@
 import type { ByteText } from './byte-text.ts';
+import type { CgroupUsage } from './cgroup.ts';
 import { localMilliseconds } from './local-time.ts';
 import { type FileEntry, fileLines, type Names } from './record-file.ts';
 import { errorText, readWaitStatus, signalText } from './status-text.ts';
@@ -18,6 +19,8 @@ export interface JobReport {
   /** Undefined when nothing was started. */
   readonly pid?: number | undefined;
   readonly usage: Usage;
+  /** Of the control group that it ran in, with whatever else is in there. */
+  readonly cgroup?: CgroupUsage | undefined;
   /** A wait status; {@link NOT_RUNNABLE} for what could not be tried. */
   readonly raw: number;
   /** Why it was not tried. */
@@ -44,6 +47,7 @@ export function jobLines(job: JobReport, names: Names): string {
     `    duration: ${Math.max(LEAST_SECONDS, job.seconds).toFixed(3)}\n` +
     (job.pid === undefined ? '' : `    pid: ${job.pid}\n`) +
     usageLines(job.usage, '    ', LEAST_TIME) +
+    cgroupLines(job.cgroup).join('') +
     `    status:\n      raw: ${job.raw}\n` +
     statusLines(job).join('') +
     `    executable:\n${fileLines(job.executable, '      ', names)}` +
@@ -51,6 +55,18 @@ export function jobLines(job: JobReport, names: Names): string {
     '    procs:\n' +
     (job.notes ?? []).map((line) => `    ${line}\n`).join('')
   );
+}
+
+/** Further keys of `usage`. */
+function cgroupLines(usage: CgroupUsage = {}): string[] {
+  const values = [
+    ['cgroup_memory_peak', usage.memoryPeak],
+    ['cgroup_memory_anon', usage.anonymousPeak],
+    ['cgroup_read_bytes', usage.readBytes],
+    ['cgroup_written_bytes', usage.writtenBytes],
+    ['cgroup_oom_kills', usage.oomKills],
+  ] as const;
+  return values.flatMap(([key, value]) => (value === undefined ? [] : [`      ${key}: ${value}\n`]));
 }
 
 function statusLines({ raw, errno = 0 }: JobReport): string[] {

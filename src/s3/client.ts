@@ -211,6 +211,8 @@ async function* piecesOf(body: Uint8Array): Bytes {
   for (let at = 0; at < body.length; at += PIECE) yield body.subarray(at, at + PIECE);
 }
 
+/** There is no service at the place that was asked. */
+const NOBODY: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND']);
 /** What OpenSSL makes of a peer that speaks no TLS. */
 const NO_TLS: ReadonlySet<string> = new Set([
   'ERR_SSL_WRONG_VERSION_NUMBER',
@@ -231,7 +233,8 @@ function explained(
     const hint = `\`s3s\` asks by TLS, though the endpoint of ${access.source} has \`http:\`; \`s3\` asks as it says`;
     return new TransferError('invalid-request', message, { cause: error, hint });
   }
-  if (error.hint !== undefined || (code !== 'not-found' && errno !== 'ECONNREFUSED')) return error;
+  // Of a place where nobody answers, it helps most to know who said that it is there.
+  if (!NOBODY.has(errno) && (error.hint !== undefined || code !== 'not-found')) return error;
   const hint =
     access.endpoint === undefined
       ? `is the region right? set AWS_REGION, or AWS_ENDPOINT_URL for a service that is not Amazon's`

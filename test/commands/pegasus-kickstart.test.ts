@@ -410,6 +410,16 @@ describe('what cannot be run', () => {
     expect(made.mainjob.status.failure_error).toMatch(new RegExp(`^${errno} {3}[A-Z]`));
   });
 
+  test('is not looked for in PATH when its name has a slash', async () => {
+    const cwd = scratch();
+    mkdirSync(join(cwd, 'date'));
+    for (const name of ['./date', 'bin/date', './true']) {
+      const { status, record: made } = await record([name], cwd, { PATH: '/usr/bin:/bin:/usr:/' });
+      expect(status).toBe(127);
+      expect(made.mainjob.status.raw).toBe(-127);
+    }
+  });
+
   test.each([
     ['a script without a first line of its own', Buffer.from('echo hi\n')],
     [

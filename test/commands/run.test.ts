@@ -344,6 +344,69 @@ describe('the end of a job', () => {
     expect(left()).toEqual([]);
   });
 
+  test('P8 a second signal ends a job that does not care, stages nothing, and leaves a record', async () => {
+    const { cwd, here, env, left, spec } = place();
+    const job = spec({ outputs: [{ lfn: 'state', url: 'state', checkpoint: true }] });
+    const script = `trap "" TERM INT; echo saved >state; setsid sleep 1000 & echo $! >${here('pid')}.
+      mv ${here('pid')}. ${here('pid')}; while :; do sleep 1000; done`;
+    const args = ['run', '-q', ...job, '--record', 'record.yml', '--', '/bin/sh', '-c', script];
+    const child = start(args, { cwd, env });
+    const end = ended(child);
+    await until(() => existsSync(here('pid')));
+    child.kill('SIGTERM');
+    await until(() => {
+      if (!existsSync(here('record.yml'))) child.kill('SIGINT');
+      return child.exitCode !== null;
+    });
+    expect(await end).toMatchObject({ status: 137 });
+    expect(existsSync(here('state'))).toBe(false);
+    expect(isRunning(Number(readFileSync(here('pid'), 'utf8')))).toBe(false);
+    expect(readRecord(readFileSync(here('record.yml'), 'utf8')).mainjob.status).toMatchObject({
+      signalled_signal: 9,
+    });
+    expect(left()).toEqual([]);
+  });
+
+  test('signals within a second are one: the job ends as it likes, and its checkpoint goes out', async () => {
+    const { cwd, here, env, spec } = place();
+    const job = spec({ outputs: [{ lfn: 'state', url: 'state', checkpoint: true }] });
+    const script = `trap 'trap "" TERM; echo saved >state; exit 0' TERM; >${here('up')}; sleep 1000 & wait`;
+    const child = start(['run', '-q', ...job, '--', '/bin/sh', '-c', script], { cwd, env });
+    const end = ended(child);
+    await until(() => existsSync(here('up')));
+    child.kill('SIGTERM');
+    child.kill('SIGTERM');
+    expect(await end).toMatchObject({ status: 143 });
+    expect(readFileSync(here('state'), 'utf8')).toBe('saved\n');
+  });
+
+  test('P8 a signal while outputs go ends the run, and the record tells of it', async () => {
+    const { cwd, here, env, left } = place();
+    server = await startMisbehaving({ script: 'F27' });
+    const running = server;
+    const args = [
+      'run',
+      '-q',
+      '-o',
+      `a=${running.url}`,
+      '--record',
+      'record.yml',
+      '--',
+      '/bin/sh',
+      '-c',
+      'echo 1 >a',
+    ];
+    const child = start(args, { cwd, env });
+    const end = ended(child);
+    await until(() => running.requests.length > 0);
+    child.kill('SIGTERM');
+    expect(await end).toMatchObject({ status: 143 });
+    const record = readRecord(readFileSync(here('record.yml'), 'utf8'));
+    expect(record.mainjob.status.raw).toBe(0);
+    expect(record.postjob.status.regular_exitcode).toBe(143);
+    expect(left()).toEqual([]);
+  });
+
   test('a job that ends well only since its time was over has 124, and its checkpoint goes out', async () => {
     const { here, run, spec } = place();
     const job = spec({ outputs: [{ lfn: 'state', url: 'state', checkpoint: true }] });

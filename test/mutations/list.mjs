@@ -866,7 +866,7 @@ export const MUTATIONS = {
     file: 'src/job/watchdog.ts',
     from: 'halt $leaders\n',
     to: '',
-    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 what has left the session'],
+    test: ['test/job/wrapper.test.ts', 'started by koffi P9 what a wrapper'],
   },
   'a daemon in the old manner outlives a killed wrapper': {
     file: 'src/job/watchdog.ts',
@@ -879,12 +879,6 @@ export const MUTATIONS = {
     from: 'setInterval(() => watchdog.guard(guarded()), LOOK)',
     to: 'setInterval(() => undefined, LOOK)',
     test: ['test/job/killed-wrapper.test.ts', 'that has cleaned its environment'],
-  },
-  'what is being started is not looked for': {
-    file: 'src/job/watchdog.ts',
-    from: 'case $leaders in +*)',
-    to: 'case $leaders in +*) exit 0 ;; never)',
-    test: ['test/job/killed-wrapper.test.ts', 'jobs by koffi is killed P9 at any moment'],
   },
   'a job that looks like a record is shown as it is': {
     file: 'src/job/captured.ts',
@@ -962,7 +956,7 @@ export const MUTATIONS = {
     file: 'src/stream.ts',
     from: 'await call.hold();',
     to: '',
-    test: ['test/commands/run-together.test.ts', 'when one output does not arrive'],
+    test: ['test/commands/run-together.test.ts', 'nothing is visible while'],
   },
   'who waits for the others keeps its slot': {
     file: 'src/layers.ts',
@@ -981,6 +975,12 @@ export const MUTATIONS = {
     from: '() => removeOld(place, stager)',
     to: 'async () => undefined',
     test: ['test/commands/run-together.test.ts', 'the old manifest is gone before'],
+  },
+  'a second signal is for the job, too': {
+    file: 'src/commands/run/told.ts',
+    from: "if (!isKilled) current?.signal('SIGKILL');",
+    to: '',
+    test: [RUN, 'P8 a second signal'],
   },
   'a record says nothing of a failed staging': {
     file: 'src/commands/run.ts',

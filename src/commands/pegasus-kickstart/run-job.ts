@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { type ByteText, toBytes } from '../../job/byte-text.ts';
+import { startCgroupMeter } from '../../job/cgroup.ts';
 import { asItIs, type CommandLine, type Wrap } from '../../job/container.ts';
 import { findExecutable } from '../../job/executable.ts';
 import { type Ended, launch, openLauncher, type Running } from '../../job/launch.ts';
@@ -102,21 +103,26 @@ export async function runJob(job: ReadyJob, setting: JobSetting): Promise<JobRep
     for (const { close } of streams) close();
     return never(NO_STREAMS);
   }
+  const meter = startCgroupMeter();
+  const samples = meter && setInterval(meter.sample, SAMPLE);
   try {
     const [stdin, stdout, stderr] = streams.map(({ fd }) => fd) as [number, number, number];
     const ended = await untilEnded(job, setting, [stdin, stdout, stderr]);
-    return { ...job.report, ...outcomeOf(ended) };
+    return { ...job.report, ...outcomeOf(ended), cgroup: meter?.end() };
   } catch (error) {
     const cause = launchCause(error);
     tellStream(streams[2]?.fd, `execv: ${errorText(cause?.errno ?? errnoNumber(undefined))}\n`);
     setting.say(toTransferError(error, `running the ${job.name}`).message);
     return never(NOT_STARTED);
   } finally {
+    clearInterval(samples);
     setting.watch(undefined);
     for (const { close } of streams) close();
   }
 }
 
+/** Milliseconds between two looks at the memory of the control group. */
+const SAMPLE = 1000;
 /** Names a file that is this run's own. */
 const MARK = 'KICKSTART_INTEGRITY_DATA=';
 

@@ -127,7 +127,7 @@ async function lookAtAll({ order, followed }: Run): Promise<readonly Output[]> {
   if (order.outputs.length === 0) return [];
   const { lookAtOutputs } = await import('../../job/outputs.ts');
   try {
-    return await lookAtOutputs(order.outputs, followed?.digestOf);
+    return await lookAtOutputs(order.outputs, { asWritten: followed?.digestOf });
   } finally {
     followed?.end();
   }

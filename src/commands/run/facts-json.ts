@@ -35,7 +35,7 @@ export function factsJson(run: RunFacts): string {
       pid: job.pid,
       started: job.started.toISOString(),
       seconds: job.seconds,
-      usage: job.usage,
+      usage: { ...job.usage, ...(job.cgroup ? { cgroup: job.cgroup } : {}) },
     },
     inputs: run.inputs.map(stagedFacts),
     outputs: run.outputs.map(outputFacts),

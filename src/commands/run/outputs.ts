@@ -18,12 +18,21 @@ export async function stageOutputs(
   const { state } = course;
   if (order.outputs.length === 0 && !order.manifest) return;
   const { lookAtOutputs } = await import('../../job/outputs.ts');
-  const looked = await lookAtOutputs(order.outputs.map(({ lfn }) => named(lfn)));
+  const { received, staging } = course.desk;
+  const looked = await lookAtOutputs(
+    order.outputs.map(({ lfn }) => named(lfn)),
+    { signal: staging },
+  );
   // A checkpoint that is not there is nothing to tell of.
   const outputs = order.outputs.map((file, at) => ({ file, output: looked[at] as Output }));
   state.outputs = outputs
     .filter(({ file, output }) => !file.isCheckpoint || !isBad(output))
     .map(({ output }) => output);
+  const signal = received();
+  if (staging.aborted && signal !== undefined) {
+    fail(course, signalStatus(signal), `${signal} before outputs were stored`);
+    return;
+  }
   const isWell = state.status === RUN_STATUS.done && !isTold;
   const good: JobFile[] = [];
   for (const { file, output } of outputs) {
