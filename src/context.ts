@@ -46,6 +46,8 @@ export interface Secrets {
   readonly s3?: S3Access;
   /** For the schemes that ssh carries. */
   readonly ssh?: SshSecrets;
+  /** For registries of images: a login that is good for tokens alone (OAuth2's refresh token). */
+  readonly registry?: { readonly identityToken: string };
 }
 
 export interface ClientCertificate {

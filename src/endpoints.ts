@@ -1,5 +1,5 @@
 import { TransferError } from './errors.ts';
-import type { Location, UrlSecret } from './location.ts';
+import { IMAGE_SCHEMES, type Location, type UrlSecret } from './location.ts';
 import type { Endpoint, HttpClient, Secrets, Settings } from './protocol.ts';
 import { knownSchemes, loadProtocol } from './registry.ts';
 import type { Place } from './request.ts';
@@ -45,7 +45,9 @@ export function createEndpoints(tools: {
       // A query that grants access is of one file alone; a login is an identity, which others may have too.
       if (secret?.query !== undefined) return openNew(place);
       const login = secret ? JSON.stringify([secret.username, secret.password]) : '';
-      const key = `${location.scheme}://${location.authority} ${location.site} ${login}`;
+      // Logins for registries may be of a single repository.
+      const image = IMAGE_SCHEMES.has(location.scheme) ? location.path : '';
+      const key = `${location.scheme}://${location.authority}${image} ${location.site} ${login}`;
       let endpoint = opened.get(key);
       if (!endpoint) {
         endpoint = openNew(place);

@@ -38,6 +38,7 @@ export const PLAIN_SCHEMES: ReadonlySet<string> = new Set([
   'gsiscp',
   'irods',
   'library',
+  'oci',
   'oras',
   's3',
   's3s',
@@ -47,7 +48,7 @@ export const PLAIN_SCHEMES: ReadonlySet<string> = new Set([
 ]);
 
 /** Schemes whose authority is the first part of an image reference, as in `docker://ubuntu:22.04`. */
-const IMAGE_SCHEMES: ReadonlySet<string> = new Set(['docker', 'library', 'oras', 'shub']);
+export const IMAGE_SCHEMES: ReadonlySet<string> = new Set(['docker', 'library', 'oci', 'oras', 'shub']);
 
 /** Schemes that mean nothing without a host. Others, `osdf:///namespace/file` among them, may leave it out. */
 const HOST_SCHEMES: ReadonlySet<string> = new Set([
@@ -287,9 +288,10 @@ export function pathOf({ path, query }: Location): string {
   return query === undefined ? path : `${path}?${query}`;
 }
 
-/** What limits and breakers count by: one host under one scheme, or `local`. */
-export function hostKey(location: Location): string {
-  return LOCAL_SCHEMES.has(location.scheme) ? 'local' : `${location.scheme}://${location.authority}`;
+/** What limits and breakers count by: one host under one scheme, left out where an image's name has none, or `local`. */
+export function hostKey({ scheme, authority, path }: Location): string {
+  const isHost = !IMAGE_SCHEMES.has(scheme) || (path.length > 1 && /[.:]|^localhost$/.test(authority));
+  return LOCAL_SCHEMES.has(scheme) ? 'local' : `${scheme}://${isHost ? authority : ''}`;
 }
 
 /** Site label as environment names and statistics have it: `-` becomes `_`. */

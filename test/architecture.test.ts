@@ -40,6 +40,7 @@ const RULES: readonly Rule[] = [
       below('src/ftp'),
       below('src/sftp'),
       below('src/s3'),
+      below('src/image'),
       /^src\/integrity\/digests\.ts$/,
       NODE,
     ],
@@ -74,7 +75,11 @@ const RULES: readonly Rule[] = [
     may: [CONTRACT, below('src/integrity'), /^src\/(layers|clock|permits|abort)\.ts$/, NODE],
   },
   { of: /^src\/registry\.ts$/, may: [CONTRACT], lazily: [below('protocols')] },
-  { of: below('src/credentials'), may: [CONTRACT, below('src/integrity'), below('src/credentials'), NODE] },
+  {
+    of: below('src/credentials'),
+    // Whose login is wanted is told by the name of an image.
+    may: [CONTRACT, below('src/integrity'), below('src/credentials'), /^src\/image\/reference\.ts$/, NODE],
+  },
   {
     of: below('src/report'),
     may: [CONTRACT, below('src/integrity'), below('src/report'), WRITER, NODE],

@@ -6,6 +6,7 @@ import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAutho
 import { createGoogleLookup } from './google.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { isFtp, type Origin, originOf } from './origin.ts';
+import { createRegistryLookup, REGISTRY_SCHEMES } from './registries.ts';
 import { createS3Lookup, S3_SCHEMES } from './s3.ts';
 import { createSectionLookup, type FoundSection } from './section-lookup.ts';
 import { createSshLookup, type SshHostKeyPolicy } from './ssh.ts';
@@ -56,6 +57,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const findSsh = createSshLookup({ env, home, warn, hostKey: options.sshHostKey });
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
   const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
+  const findRegistry = createRegistryLookup({ env, home, uid, now, findSection });
 
   /** Credentials that no URL and no section asked for. The entry for every host is a last resort. */
   async function findAmbient(origin: Origin, again: boolean): Promise<Found | undefined> {
@@ -75,6 +77,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
     if (S3_SCHEMES.has(location.scheme)) return findS3(location, fromUrl, again);
+    if (REGISTRY_SCHEMES.has(location.scheme)) return findRegistry(location, fromUrl, again);
     const url = fromUrlSecret(fromUrl);
     if (location.scheme === 'gs') return findGoogle(location.site, again);
     const ssh = await findSsh(location);

@@ -497,8 +497,8 @@ export const MUTATIONS = {
   },
   'sites of one host share what they show': {
     file: 'src/endpoints.ts',
-    from: '${location.authority} ${location.site} ${login}`',
-    to: '${location.authority} ${login}`',
+    from: '${image} ${location.site} ${login}`',
+    to: '${image} ${login}`',
     test: [NEVER_WRONG, 'P10 S1 by dav each side of an item'],
   },
   'users of one host share a login': {

@@ -1,0 +1,238 @@
+import { TransferError } from '../../errors.ts';
+import type { Bytes, HttpClient, Secrets } from '../../protocol.ts';
+import {
+  digestOf,
+  type Index,
+  type Manifest,
+  MOST_CONFIG,
+  MOST_MANIFEST,
+  type Pointer,
+  parseConfig,
+  parseDocument,
+  requireImage,
+} from '../documents.ts';
+import type { Image, Layer, Platform } from '../image.ts';
+import { ACCEPT, bareType } from '../media-types.ts';
+import { choosePlatform, formatPlatform, hostPlatform, imagesIn, runsOn } from '../platform.ts';
+import { archiveName, formatReference, manifestName, type Reference } from '../reference.ts';
+import { type BlobReader, createBlobReader } from './blobs.ts';
+import { createRegistry, type Registry } from './client.ts';
+import { placesOf, type RegistrySettings } from './hosts.ts';
+import type { PullLimit } from './limits.ts';
+import { readUpTo } from './refusal.ts';
+
+/** Indexes inside of indexes: real ones have one level, and a chain of them would be asked for without end. */
+const MOST_DEPTH = 4;
+
+/** What finding an image may use. */
+export interface RegistryTools {
+  readonly http: HttpClient;
+  readonly settings: RegistrySettings;
+  /** Logins for a registry, or a mirror of it, by its own name. */
+  secretsFor(registry: string, repository: string, again: boolean): Promise<Secrets>;
+  warn(key: string, message: string): void;
+}
+
+/** A layer that can be read from any place on. */
+export interface RemoteLayer extends Layer {
+  /** As `read`, from byte `start` on; the whole is verified all the same. */
+  readFrom(start: number, signal: AbortSignal): Promise<Bytes>;
+}
+
+/** An image of a registry. */
+export interface Found {
+  readonly image: Image & { readonly layers: readonly RemoteLayer[] };
+  readonly reference: Reference;
+  /** Of what the reference itself names: the index where there is one. Pinning it pins the image. */
+  readonly digest: string;
+  /** All that an index has. */
+  readonly platforms?: readonly Platform[];
+  /** Who answered: the registry or a mirror. */
+  readonly from: string;
+  readonly limit?: PullLimit;
+  readonly notes: readonly string[];
+}
+
+/** One document as the registry gave it. */
+interface Document {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+  readonly parsed: Manifest | Index;
+}
+
+/** A registry, for as long as one image is looked for. */
+interface Search {
+  readonly registry: Registry;
+  readonly repository: string;
+  readonly http: HttpClient;
+  readonly doing: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The image that `reference` names, for `platform`, by default this machine's: its manifest and configuration, compared
+ * with their digests; layers are read later. Mirrors are asked first, and whatever they fail in leads to the next one.
+ * Rejects with `not-found` for a platform that is not there, naming those that are.
+ */
+export async function findImage(
+  reference: Reference,
+  tools: RegistryTools,
+  call: { readonly platform?: Platform | undefined; readonly signal: AbortSignal },
+): Promise<Found> {
+  const places = placesOf(reference.registry, tools.settings);
+  for (const [index, place] of places.entries()) {
+    const registry = createRegistry({
+      http: tools.http,
+      place,
+      secrets: (again = false) => tools.secretsFor(place.registry, reference.repository, again),
+      warn: tools.warn,
+    });
+    try {
+      return await findIn(registry, reference, tools.http, call);
+    } catch (error) {
+      if (call.signal.aborted || index === places.length - 1 || !(error instanceof TransferError))
+        throw error;
+      tools.warn(
+        `mirror ${place.registry}`,
+        `the mirror \`${place.registry}\` is of no use: ${error.message}`,
+      );
+    }
+  }
+  throw new TransferError('unexpected', `pull \`${formatReference(reference)}\`: no registry to ask`);
+}
+
+async function findIn(
+  registry: Registry,
+  reference: Reference,
+  http: HttpClient,
+  call: { readonly platform?: Platform | undefined; readonly signal: AbortSignal },
+): Promise<Found> {
+  const { repository } = reference;
+  const doing = `pull \`${formatReference(reference)}\``;
+  const search: Search = { registry, repository, http, doing, signal: call.signal };
+  const top = await fetchDocument(search, manifestName(reference));
+  const wanted = call.platform ?? hostPlatform();
+  const blobs = createBlobReader(search);
+  const { document, offered } = await choose(top, wanted, search, 0);
+  const { parsed } = document;
+  if (parsed.kind !== 'manifest') throw new TransferError('unexpected', `${doing}: expected a manifest`);
+  requireImage(parsed, doing);
+  const config = await blobs.whole(parsed.config, MOST_CONFIG, call.signal);
+  const { platform, diffIds } = parseConfig(config, parsed.layers.length, `${doing}: configuration`);
+  const notes: string[] = [];
+  if (!runsOn(platform, wanted)) {
+    const text = `it is for ${formatPlatform(platform)}, not ${formatPlatform(wanted)}`;
+    if (call.platform) throw new TransferError('not-found', `${doing}: ${text}`);
+    notes.push(text);
+  }
+  const limit = registry.limit();
+  return {
+    image: {
+      name: archiveName(reference),
+      manifest: {
+        descriptor: { mediaType: parsed.mediaType, digest: document.digest, size: document.bytes.length },
+        bytes: document.bytes,
+      },
+      config: { descriptor: parsed.config, bytes: config },
+      platform,
+      layers: parsed.layers.map((pointer, index) => layerOf(pointer, diffIds[index] ?? '', blobs)),
+    },
+    reference,
+    digest: top.digest,
+    ...(offered ? { platforms: offered } : {}),
+    from: registry.place.registry,
+    ...(limit ? { limit } : {}),
+    notes,
+  };
+}
+
+function layerOf(pointer: Pointer, diffId: string, blobs: BlobReader): RemoteLayer {
+  const { mediaType, digest, size, annotations } = pointer;
+  return {
+    descriptor: { mediaType, digest, size, ...(annotations ? { annotations } : {}) },
+    diffId,
+    read: (signal) => blobs.from(pointer, 0, signal),
+    readFrom: (start, signal) => blobs.from(pointer, start, signal),
+  };
+}
+
+/** The manifest for `wanted`, through as many indexes as it takes. */
+async function choose(
+  document: Document,
+  wanted: Platform,
+  search: Search,
+  depth: number,
+): Promise<{ readonly document: Document; readonly offered?: readonly Platform[] }> {
+  const { parsed } = document;
+  if (parsed.kind === 'manifest') return { document };
+  if (depth === MOST_DEPTH) {
+    throw new TransferError(
+      'unexpected',
+      `${search.doing}: indexes inside of indexes, more than ${MOST_DEPTH} deep`,
+    );
+  }
+  const images = imagesIn(parsed.entries);
+  const offered = images.flatMap(({ platform }) => (platform ? [platform] : []));
+  // An entry need not say what it is for: then what is behind it does.
+  const best = choosePlatform(images, wanted);
+  const candidates = best ? [best] : images.filter(({ platform }) => platform === undefined);
+  for (const entry of candidates) {
+    const next = await fetchDocument(search, entry.digest, entry);
+    try {
+      const found = await choose(next, wanted, search, depth + 1);
+      if (best || candidates.length === 1) return { offered, ...found };
+      if (await fits(found.document, wanted, search)) return { offered, ...found };
+    } catch (error) {
+      if (best || !(error instanceof TransferError) || error.code !== 'not-found') throw error;
+    }
+  }
+  const list = [...new Set(offered.map(formatPlatform))].join(', ');
+  throw new TransferError('not-found', `${search.doing}: it has nothing for ${formatPlatform(wanted)}`, {
+    hint: list === '' ? 'its index names no platform' : `it has ${list}`,
+  });
+}
+
+async function fits({ parsed }: Document, wanted: Platform, search: Search): Promise<boolean> {
+  if (parsed.kind !== 'manifest') return false;
+  const bytes = await createBlobReader(search).whole(parsed.config, MOST_CONFIG, search.signal);
+  return runsOn(parseConfig(bytes, parsed.layers.length, `${search.doing}: configuration`).platform, wanted);
+}
+
+/** A manifest or index by tag or digest, its bytes compared with every digest that is known of it. */
+async function fetchDocument(search: Search, name: string, entry?: Pointer): Promise<Document> {
+  const { registry, repository, doing, signal } = search;
+  const asking = {
+    method: 'GET',
+    repository,
+    at: `manifests/${name}`,
+    headers: { accept: ACCEPT },
+    actions: 'pull',
+    doing,
+    signal,
+  } as const;
+  const response = await registry.send(asking);
+  if (response.status !== 200) {
+    const what = name.startsWith('sha256:') ? 'no image of this digest is there' : `there is no \`${name}\``;
+    throw await registry.refusal(response, asking, what);
+  }
+  const type = response.headers['content-type'];
+  const told = response.headers['docker-content-digest'];
+  const bytes = await readUpTo(response, MOST_MANIFEST, doing);
+  const digest = digestOf(bytes);
+  const expected = name.startsWith('sha256:') ? name : undefined;
+  if (entry && entry.size !== bytes.length) {
+    throw new TransferError(
+      'size-mismatch',
+      `${doing}: a manifest of ${entry.size} bytes was announced, got ${bytes.length}`,
+    );
+  }
+  if (expected !== undefined && digest !== expected) throw mismatch(doing, 'asked for', expected, digest);
+  if (told?.startsWith('sha256:') && told !== digest)
+    throw mismatch(doing, 'the registry says', told, digest);
+  return { bytes, digest, parsed: parseDocument(bytes, bareType(type), doing) };
+}
+
+function mismatch(doing: string, who: string, expected: string, found: string): TransferError {
+  const text = `${doing}: ${who} \`${expected.slice(0, 80)}\`, the manifest has \`${found}\``;
+  return new TransferError('digest-mismatch', text);
+}
