@@ -7,7 +7,7 @@ import type { BlockDigests } from './integrity/block-digests.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
 import type { Trusted } from './integrity/trusted.ts';
 import { retryUnit } from './layers.ts';
-import { formatLocation, hostKey, LOCAL_SCHEMES, pathOf } from './location.ts';
+import { formatLocation, hostKey, IMAGE_SCHEMES, LOCAL_SCHEMES, pathOf } from './location.ts';
 import type { RouteKind, Verification, Versions } from './outcome.ts';
 import { partialKey } from './partial-key.ts';
 import type { Pair, TransferStep } from './plan.ts';
@@ -111,7 +111,11 @@ export async function routeOf(pair: Pair, step: TransferStep, tools: AttemptTool
 
 async function openEnds(pair: Pair, tools: AttemptTools): Promise<Ends> {
   const { source, destination } = effectivePair(pair);
-  return { from: await tools.open(source), to: await tools.open(destination), source, destination };
+  // What an image becomes is said where it goes to.
+  const { format } = destination;
+  const isImage = format !== undefined && IMAGE_SCHEMES.has(source.location.scheme);
+  const from = await tools.open(isImage ? { ...source, format } : source);
+  return { from, to: await tools.open(destination), source, destination };
 }
 
 function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tools: AttemptTools): Route {

@@ -88,6 +88,16 @@ export interface Settings {
   readonly ftp?: { readonly tls: 'auto' | 'required' | 'off' };
   /** Components of a large object that are uploaded at a time; one stream without it. */
   readonly gs?: { readonly parallel: number } | undefined;
+  /** How registries of images are reached, and for which platform images are taken; by default this machine's. */
+  readonly registry?:
+    | {
+        /** `host[:port]` that may be asked by http. */
+        readonly insecure: readonly string[];
+        /** `REGISTRY=HOST[/PREFIX]`, tried in this order before the registry itself. */
+        readonly mirrors: readonly string[];
+        readonly platform?: { readonly os: string; readonly architecture: string; readonly variant?: string };
+      }
+    | undefined;
 }
 
 /** What ssh is to show and to believe. Keys stay in their files; only paths travel. */
@@ -117,6 +127,8 @@ export interface Context {
   secrets(again?: boolean): Promise<Secrets>;
   /** User name of the URL: part of who we are at the service. */
   readonly username?: string | undefined;
+  /** What an image is wanted as: `docker`, `singularity`. */
+  readonly format?: string | undefined;
 }
 
 export interface HttpRequest {

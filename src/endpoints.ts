@@ -27,7 +27,7 @@ export function createEndpoints(tools: {
   const opened = new Map<string, Promise<Endpoint>>();
   let ownSecrets = 0;
 
-  async function openNew({ location, secret }: Place): Promise<Endpoint> {
+  async function openNew({ location, secret, format }: Place): Promise<Endpoint> {
     const protocol = await loadProtocol(location.scheme);
     if (!protocol) throw unsupported(location.scheme);
     return protocol.open(location, {
@@ -36,6 +36,7 @@ export function createEndpoints(tools: {
       settings: tools.settings,
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
       username: secret?.username,
+      format,
     });
   }
 
@@ -45,8 +46,8 @@ export function createEndpoints(tools: {
       // A query that grants access is of one file alone; a login is an identity, which others may have too.
       if (secret?.query !== undefined) return openNew(place);
       const login = secret ? JSON.stringify([secret.username, secret.password]) : '';
-      // Logins for registries may be of a single repository.
-      const image = IMAGE_SCHEMES.has(location.scheme) ? location.path : '';
+      // Logins for registries may be of a single repository, and its images are wanted as one thing or another.
+      const image = IMAGE_SCHEMES.has(location.scheme) ? `${location.path} ${place.format ?? ''}` : '';
       const key = `${location.scheme}://${location.authority}${image} ${location.site} ${login}`;
       let endpoint = opened.get(key);
       if (!endpoint) {

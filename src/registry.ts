@@ -19,6 +19,8 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   scp: () => import('../protocols/sftp.ts'),
   s3: () => import('../protocols/s3.ts'),
   s3s: () => import('../protocols/s3.ts'),
+  docker: () => import('../protocols/oci.ts'),
+  oci: () => import('../protocols/oci.ts'),
 };
 
 /** Schemes that can be opened here. */

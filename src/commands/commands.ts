@@ -101,6 +101,19 @@ without it all of SRC is. DST is replaced as a whole once it is right.`,
     options: 'REPAIR_OPTIONS',
     load: async () => (await import('./repair.ts')).repair,
   },
+  image: {
+    usage: 'bridle image ACTION [OPTION]... ARGUMENT...',
+    summary: 'pull, inspect, push and verify container images',
+    more: `pull REF FILE        keep an image of a registry as a file
+inspect REF|FILE     tell what an image is
+push FILE REF        put an image under a name in a registry
+verify REF|FILE [REF|FILE]
+                     read every layer; compare with another image
+REF is a name such as docker://quay.io/name:tag or alpine@sha256:9f86…; FILE
+an archive of docker save, podman save or skopeo, or a directory (OCI layout).`,
+    options: 'IMAGE_OPTIONS',
+    load: async () => (await import('./image.ts')).image,
+  },
   clean: {
     usage: 'bridle clean [OPTION]... PLACE...',
     summary: 'find and remove what broken off transfers left behind',

@@ -195,6 +195,40 @@ export const CLEAN_OPTIONS = {
   ...SERVICE,
 };
 
+/** `bridle image`. */
+export const IMAGE_OPTIONS = {
+  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci'>({
+    name: 'format',
+    value: 'FORMAT',
+    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci'],
+    shown: 'hybrid',
+    help: 'how a pulled image is kept',
+  }),
+  platform: text({
+    name: 'platform',
+    value: 'OS/ARCH',
+    env: 'BRIDLE_PLATFORM',
+    shown: "this machine's",
+    help: 'which one of several',
+  }),
+  insecureRegistry: texts({
+    name: 'insecure-registry',
+    value: 'HOST',
+    env: 'BRIDLE_INSECURE_REGISTRY',
+    help: 'may be asked by http (repeatable)',
+  }),
+  mirror: texts({
+    name: 'registry-mirror',
+    value: 'REGISTRY=HOST',
+    env: 'BRIDLE_REGISTRY_MIRROR',
+    help: 'is asked before the registry (repeatable)',
+  }),
+  json: flag({ name: 'json', help: 'tell it as JSON' }),
+  quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
+  state: { ...RUN.state, help: 'notes and unfinished pulls' },
+  ...SERVICE,
+};
+
 /** `pegasus-transfer`: no more than it always had, so that every prefix stays as unambiguous as it was. */
 export const LEGACY_OPTIONS = {
   file: text({ name: 'file', letter: 'f', value: 'FILE', help: 'the list; standard input without it' }),

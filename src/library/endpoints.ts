@@ -5,6 +5,7 @@ import { createEndpoints, type Endpoints } from '../endpoints.ts';
 import { ftpSettings } from '../ftp/settings.ts';
 import { gsSettings } from '../gcs/settings.ts';
 import type { Timeouts } from '../http/client.ts';
+import { registrySettings } from '../image/registry/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
@@ -43,7 +44,7 @@ export function openEndpoints(options: ServiceOptions, tools: RunTools): Endpoin
   let credentials: Promise<Credentials> | undefined;
   return createEndpoints({
     http: httpOver(net, env),
-    settings: { net, ftp: ftpSettings(env), gs: gsSettings(env) },
+    settings: { net, ftp: ftpSettings(env), gs: gsSettings(env), registry: registrySettings(env) },
     secretsFor: async (location, fromUrl, again) => {
       credentials ??= openCredentials(options, tools.warn);
       return (await credentials).secretsFor(location, fromUrl, again);

@@ -20,9 +20,9 @@ export interface BlobReader {
   whole(pointer: Pointer, limit: number, signal: AbortSignal): Promise<Uint8Array>;
   /**
    * The bytes from `start` on; those of the whole blob are compared with its descriptor whatever `start` is. Where the
-   * digest of what comes before is not known from an earlier read, that is fetched again and left out.
+   * digest of what comes before is not known from an earlier read or `seen`, that is fetched again and left out.
    */
-  from(pointer: Pointer, start: number, signal: AbortSignal): Promise<Bytes>;
+  from(pointer: Pointer, start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
 }
 
 /** Reads blobs of one image and remembers how far each was seen, so that a read that broke off goes on where it was. */
@@ -44,16 +44,16 @@ export function createBlobReader(source: BlobSource): BlobReader {
       return bytes;
     },
 
-    async from(pointer, start, signal) {
+    async from(pointer, start, signal, own) {
       const doing = `pull \`${pointer.digest}\``;
       if (pointer.data) {
         requireBlob(pointer.data, pointer, doing);
         return one(pointer.data.subarray(start));
       }
       const known = seenOf.get(pointer.digest);
-      const seen = known?.at === start ? { hash: known.hash.copy(), at: start } : startSeen();
+      const seen = own ?? (known?.at === start ? { hash: known.hash.copy(), at: start } : startSeen());
       const { at } = seen;
-      seenOf.set(pointer.digest, seen);
+      if (!own) seenOf.set(pointer.digest, seen);
       if (at === pointer.size && at > 0) return one(new Uint8Array(0));
       const bytes = verified(await fetchBlob(source, pointer, at, signal), pointer, doing, seen);
       return at === start ? bytes : skipping(bytes, start);

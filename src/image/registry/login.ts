@@ -10,8 +10,8 @@ export interface Login {
   /** The `authorization` field for requests of these scopes, as far as it is known how; undefined for none. */
   field(scopes: readonly string[], call: LoginCall): Promise<string | undefined>;
   /**
-   * Takes in the challenge of a 401 to a request that showed `shown`. True when asking again makes sense: it is known
-   * now how the registry wants it, or what was shown has been replaced.
+   * Takes in the challenge of a 401 to a request that showed `shown`, which is not shown again where there is anything
+   * else. False when nothing is understood of it.
    */
   learn(challenge: string | undefined, shown: string | undefined): boolean;
   /** True when there is something to show but a token for everybody. */
@@ -37,6 +37,8 @@ export function createLogin(tools: {
 }): Login {
   const { http, mayBePlain, now = () => performance.now() } = tools;
   const tokens = new Map<string, Promise<{ readonly value: string; readonly until: number }>>();
+  /** Fields that were made, and the key of the token in them. */
+  const issued = new Map<string, string>();
   let way: Way = { kind: 'none' };
   let again = false;
   let hasLogin = false;
@@ -66,7 +68,9 @@ export function createLogin(tools: {
       }));
     tokens.set(key, fresh);
     fresh.catch(() => tokens.delete(key));
-    return (await fresh).value;
+    const { value } = await fresh;
+    issued.set(`Bearer ${value}`, key);
+    return value;
   }
 
   return {
@@ -89,16 +93,19 @@ export function createLogin(tools: {
       const challenges = parseChallenges(challenge);
       const bearer = challenges.find(({ scheme }) => scheme === 'bearer')?.parameters;
       const realm = bearer?.get('realm');
-      const before = way;
       if (bearer && realm !== undefined) {
         const asked = (bearer.get('scope') ?? '').split(' ').filter((scope) => scope !== '');
         way = { kind: 'token', service: { realm, service: bearer.get('service') }, asked };
-        tokens.clear();
+        // Requests at the same time are refused together; a token that came since then stays.
+        const refused = shown === undefined ? undefined : issued.get(shown);
+        if (refused !== undefined && shown !== undefined) {
+          tokens.delete(refused);
+          issued.delete(shown);
+        }
       } else if (challenges.some(({ scheme }) => scheme === 'basic')) way = { kind: 'basic' };
       else return false;
-      again = shown !== undefined;
-      // Basic that was refused stays refused, unless the file has another one by now.
-      return before.kind !== way.kind || way.kind === 'token' || shown !== undefined;
+      if (shown !== undefined) again = true;
+      return true;
     },
 
     isKnown: () => hasLogin,

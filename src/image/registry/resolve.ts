@@ -15,6 +15,7 @@ import type { Image, Layer, Platform } from '../image.ts';
 import { ACCEPT, bareType } from '../media-types.ts';
 import { choosePlatform, formatPlatform, hostPlatform, imagesIn, runsOn } from '../platform.ts';
 import { archiveName, formatReference, manifestName, type Reference } from '../reference.ts';
+import type { Seen } from '../verified.ts';
 import { type BlobReader, createBlobReader } from './blobs.ts';
 import { createRegistry, type Registry } from './client.ts';
 import { placesOf, type RegistrySettings } from './hosts.ts';
@@ -35,8 +36,8 @@ export interface RegistryTools {
 
 /** A layer that can be read from any place on. */
 export interface RemoteLayer extends Layer {
-  /** As `read`, from byte `start` on; the whole is verified all the same. */
-  readFrom(start: number, signal: AbortSignal): Promise<Bytes>;
+  /** As `read`, from byte `start` on; the whole is verified all the same. `seen` tells of what came before, and goes on. */
+  readFrom(start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
 }
 
 /** An image of a registry. */
@@ -152,7 +153,7 @@ function layerOf(pointer: Pointer, diffId: string, blobs: BlobReader): RemoteLay
     descriptor: { mediaType, digest, size, ...(annotations ? { annotations } : {}) },
     diffId,
     read: (signal) => blobs.from(pointer, 0, signal),
-    readFrom: (start, signal) => blobs.from(pointer, start, signal),
+    readFrom: (start, signal, seen) => blobs.from(pointer, start, signal, seen),
   };
 }
 

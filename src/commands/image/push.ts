@@ -1,0 +1,35 @@
+import { TransferError } from '../../errors.ts';
+import { openImage } from '../../image/archive/open.ts';
+import { formatReference } from '../../image/reference.ts';
+import { pushImage } from '../../image/registry/push.ts';
+import { formatSize } from '../../report/format.ts';
+import { parseImage, registryImage } from './order.ts';
+import { showBytes } from './progress.ts';
+import type { Work } from './tools.ts';
+
+/** `bridle image push FILE REF`. */
+export async function push([file, name, more]: readonly string[], work: Work): Promise<void> {
+  const { values, io, signal } = work;
+  if (file === undefined || name === undefined || more !== undefined) {
+    throw new TransferError(
+      'invalid-request',
+      'expected a file that holds an image, and the name that it is to get',
+    );
+  }
+  const named = parseImage(file);
+  const source = named.kind === 'file' ? named : { path: file, as: undefined };
+  const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
+  const { reference, secret } = registryImage(name);
+  const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  const shown = showBytes('pushed', total, values.quiet, io);
+  const pushed = await pushImage(image, reference, work.tools(secret), {
+    signal,
+    onBytes: shown.onBytes,
+  }).finally(shown.end);
+  const { digest, sent, mounted, skipped, bytes } = pushed;
+  if (values.json) return io.out(`${JSON.stringify({ name: formatReference(reference), ...pushed })}\n`);
+  const others = `${mounted === 0 ? '' : `, ${mounted} taken over`}${skipped === 0 ? '' : `, ${skipped} there already`}`;
+  io.out(
+    `${formatReference({ ...reference, digest })}\n  ${sent} blobs sent (${formatSize(bytes)})${others}\n`,
+  );
+}

@@ -1,0 +1,64 @@
+import { TransferError } from '../../errors.ts';
+import { prove } from '../../image/archive/stream.ts';
+import { formatPlatform } from '../../image/platform.ts';
+import { formatSize, plural, safeText } from '../../report/format.ts';
+import { parseImage } from './order.ts';
+import { showBytes } from './progress.ts';
+import { type Read, readImage, type Work } from './tools.ts';
+
+/** `bridle image verify FILE|REF [REF]`: reads every layer, and compares with a second image when one is named. */
+export async function verify([name, other, more]: readonly string[], work: Work): Promise<void> {
+  const { values, io, signal } = work;
+  if (name === undefined || more !== undefined) {
+    throw new TransferError(
+      'invalid-request',
+      'expected an image, and perhaps another one that it must be the same as',
+    );
+  }
+  const read = await readImage(parseImage(name), work);
+  const image = imageOf(read);
+  if (other !== undefined) {
+    const expected = imageOf(
+      await readImage(parseImage(other), { ...work, platform: work.platform ?? image.platform }),
+    );
+    refuseOther(name, other, read, expected);
+  }
+  const bytes = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  const shown = showBytes('read', bytes, values.quiet, io);
+  try {
+    for (const layer of image.layers) {
+      await prove(layer, signal);
+      shown.onBytes(layer.descriptor.size);
+    }
+  } finally {
+    shown.end();
+  }
+  const { digest } = image.manifest.descriptor;
+  const told = {
+    name,
+    manifest: digest,
+    config: image.config.descriptor.digest,
+    layers: image.layers.length,
+    bytes,
+  };
+  if (values.json)
+    return io.out(`${JSON.stringify({ ...told, platform: formatPlatform(image.platform) })}\n`);
+  if (values.quiet) return;
+  const what = `${plural(told.layers, 'layer')}, ${formatSize(bytes)}`;
+  const same = other === undefined ? '' : `, the same as ${safeText(other)}`;
+  io.out(`${safeText(name)}: ${digest}, ${what}: every digest is right${same}\n`);
+}
+
+function imageOf(read: Read) {
+  return read.kind === 'registry' ? read.found.image : read.opened.image;
+}
+
+/** The manifest decides; an archive without one is told by its configuration, which names the content of every layer. */
+function refuseOther(name: string, other: string, read: Read, expected: ReturnType<typeof imageOf>): void {
+  const image = imageOf(read);
+  const hasManifest = read.kind === 'registry' || read.opened.digest !== undefined;
+  const side = hasManifest ? 'manifest' : 'config';
+  const [ours, theirs] = [image[side].descriptor.digest, expected[side].descriptor.digest];
+  if (ours === theirs) return;
+  throw new TransferError('digest-mismatch', `\`${name}\`: it is \`${ours}\`, \`${other}\` is \`${theirs}\``);
+}

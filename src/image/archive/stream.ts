@@ -1,0 +1,57 @@
+import type { Bytes } from '../../protocol.ts';
+import { giveBack } from '../../slabs.ts';
+import type { Layer } from '../image.ts';
+import { skipping } from '../verified.ts';
+import type { Layout } from './members.ts';
+
+/** A layer of a place that can be read from the middle on. */
+interface FromAnywhere extends Layer {
+  readFrom?(start: number, signal: AbortSignal): Promise<Bytes>;
+}
+
+/**
+ * The archive's bytes from `start` up to `end`. Every layer that is reached is compared with its descriptor, also one
+ * that `start` lies in; only one that `end` cuts off is not.
+ */
+export async function* archiveBytes(
+  { pieces, size }: Layout,
+  range: { readonly start: number; readonly end?: number | undefined },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const { start, end = size } = range;
+  for (const piece of pieces) {
+    if (piece.at + piece.size <= start && piece.size > 0) continue;
+    if (piece.at >= end) return;
+    const from = Math.max(0, start - piece.at);
+    const most = Math.min(piece.size, end - piece.at);
+    if ('bytes' in piece) {
+      if (most > from) yield piece.bytes.subarray(from, most);
+      continue;
+    }
+    yield* upTo(await layerFrom(piece.layer, from, signal), most - from);
+  }
+}
+
+function layerFrom(layer: FromAnywhere, start: number, signal: AbortSignal): Promise<Bytes> {
+  if (start === 0) return layer.read(signal);
+  if (layer.readFrom) return layer.readFrom(start, signal);
+  return layer.read(signal).then((bytes) => skipping(bytes, start));
+}
+
+/** The first `count` bytes; the rest is not asked for, unless there is none: then the source's last word is waited for. */
+async function* upTo(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
+  let left = count;
+  for await (const chunk of bytes) {
+    if (chunk.length > left) {
+      yield chunk.subarray(0, left);
+      return;
+    }
+    left -= chunk.length;
+    yield chunk;
+  }
+}
+
+/** Reads a layer for its digest alone. */
+export async function prove(layer: Layer, signal: AbortSignal): Promise<void> {
+  for await (const chunk of await layer.read(signal)) giveBack(chunk);
+}

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { errnoOf, TransferError, toTransferError } from '../errors.ts';
+import { retryUnit } from '../layers.ts';
+import { writeStaged } from '../local/sink.ts';
+import type { Bytes } from '../protocol.ts';
+import { type ArchiveFormat, blobPath, layoutFiles, layoutOf } from './archive/members.ts';
+import { archiveBytes } from './archive/stream.ts';
+import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
+import type { Image } from './image.ts';
+
+/** An archive, or an OCI layout as a directory. */
+export type KeepFormat = ArchiveFormat | 'oci';
+
+export interface KeepCall extends StoreEvents {
+  /** The file or, for `oci`, the directory. */
+  readonly path: string;
+  readonly format: KeepFormat;
+  /** Where layers lie until the archive is written, and stay when that is broken off. */
+  readonly spool: string;
+  readonly signal: AbortSignal;
+}
+
+type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
+
+/**
+ * Fetches an image and keeps it on this machine. Layers come several at a time; the archive, or the list that makes a
+ * directory an image, is seen once everything is there and right. Resolves with the bytes of the archive, or of all layers.
+ */
+export async function keepImage(image: RemoteImage, call: KeepCall): Promise<number> {
+  return call.format === 'oci' ? keepDirectory(image, call) : keepArchive(image, call, call.format);
+}
+
+async function keepArchive(image: RemoteImage, call: KeepCall, format: ArchiveFormat): Promise<number> {
+  const { path, spool, signal } = call;
+  const layers = await storeLayers(image.layers, { ...call, directory: spool, isSpool: true });
+  const layout = layoutOf({ ...image, layers }, format);
+  await write(path, archiveBytes(layout, { start: 0 }, signal), layout.size, signal);
+  for (const { descriptor } of image.layers) {
+    await rm(join(spool, descriptor.digest.replace(':', '/')), { force: true });
+  }
+  return layout.size;
+}
+
+async function keepDirectory(image: RemoteImage, call: KeepCall): Promise<number> {
+  const { path, signal } = call;
+  await refuseForeign(path);
+  await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });
+  for (const { descriptor, bytes } of [image.config, image.manifest]) {
+    await write(join(path, blobPath(descriptor)), one(bytes), bytes.length, signal);
+  }
+  // The list last: what it names is there then.
+  for (const { name, content } of layoutFiles(image)) {
+    if (content instanceof Uint8Array) await write(join(path, name), one(content), content.length, signal);
+  }
+  return image.layers.reduce((total, { descriptor }) => total + descriptor.size, 0);
+}
+
+/** A directory of something else must not become an image. */
+async function refuseForeign(path: string): Promise<void> {
+  try {
+    const names = await readdir(path);
+    const isOurs = names.length === 0 || names.includes('oci-layout') || names.includes('blobs');
+    if (isOurs) return;
+    throw new TransferError(
+      'already-exists',
+      `write \`${path}\`: the directory holds something else than an image`,
+    );
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw toTransferError(error, `write \`${path}\``);
+    await mkdir(path, { recursive: true });
+  }
+}
+
+async function write(path: string, bytes: Bytes, size: number, signal: AbortSignal): Promise<void> {
+  const key = createHash('sha256').update(`image ${path}`).digest('hex').slice(0, 32);
+  const retry = retryUnit(systemClock, Math.random, signal);
+  const staged = await writeStaged(path, bytes, { size, key, signal, retry });
+  await staged.commit(signal);
+}
+
+async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
