@@ -110,19 +110,33 @@ async function storeLayer(layer: FetchableLayer, folder: string, call: StoreCall
   const fd = await calls.open(partial, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
   try {
     const seen = await look(fd, descriptor, kind);
-    if (seen.at > 0) call.onResume?.(descriptor.digest, seen.at);
-    call.onBytes?.(seen.at);
-    await fetchRest(layer, fd, seen, call);
+    const left = seen.at;
+    if (left > 0) call.onResume?.(descriptor.digest, left);
+    call.onBytes?.(left);
+    try {
+      await fetchRest(layer, fd, seen, call);
+    } catch (error) {
+      // What was left here may be what is wrong.
+      if (left === 0 || !isMismatch(error)) throw error;
+      call.onBytes?.(-seen.at);
+      await fetchRest(layer, fd, startSeen(), call);
+    }
     await calls.ftruncate(fd, descriptor.size);
     await syncFile(fd, kind);
   } catch (error) {
     // Wrong bytes are of no use to the next try.
-    if (error instanceof TransferError && /mismatch$/.test(error.code)) await rm(partial, { force: true });
+    if (isMismatch(error)) await rm(partial, { force: true });
     throw toTransferError(error, `write \`${partial}\``);
   } finally {
     await calls.close(fd);
   }
   await rename(partial, path);
+}
+
+function isMismatch(error: unknown): boolean {
+  return (
+    error instanceof TransferError && (error.code === 'digest-mismatch' || error.code === 'size-mismatch')
+  );
 }
 
 /** Fetches what is missing, again and again while each try brings something. */

@@ -86,7 +86,7 @@ async function walk(
   let long: { name?: string | undefined; link?: string | undefined; size?: number | undefined } = {};
   for (let at = 0; at + BLOCK <= end; ) {
     const block = await read(at, BLOCK);
-    if (isZero(block)) break;
+    if (isZero(block)) return members;
     const header = readHeader(block);
     const body = at + BLOCK;
     const { type } = header;
@@ -108,7 +108,7 @@ async function walk(
     if (type !== 'g') long = {};
     at = body + padded(size);
   }
-  return members;
+  throw new TransferError('unexpected', `${doing}: the archive ends in the middle: it has no end mark`);
 }
 
 function memberOf(
