@@ -23,6 +23,10 @@ const CONTAINERS = 'test/job/containers/plan.test.ts';
 const CACHE = 'test/cache/cache.test.ts';
 const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
+const REGISTRY = 'test/image/registry.test.ts';
+const LOGIN = 'test/image/login.test.ts';
+const STORE = 'test/image/store.test.ts';
+
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
   'lines of a long list that contradict each other are not told': {
@@ -36,6 +40,78 @@ export const MUTATIONS = {
     from: 'throw changedWhileRead(doing);',
     to: 'void doing;',
     test: ['test/integrity/long-catalogs.test.ts', 'L5 a long list that changes'],
+  },
+  'a layer is not compared with its digest': {
+    file: 'src/image/verified.ts',
+    from: 'if (seen.at === size) requireDigest(seen, digest, doing);',
+    to: '',
+    test: [REGISTRY, 'S8 other bytes in a layer'],
+  },
+  'a manifest is not compared with the digest that was asked for': {
+    file: 'src/image/registry/resolve.ts',
+    from: 'if (expected !== undefined && digest !== expected)',
+    to: 'if (false)',
+    test: [REGISTRY, 'S8 whose manifest is not what was asked for'],
+  },
+  'the digest that a registry tells is not looked at': {
+    file: 'src/image/registry/resolve.ts',
+    from: "if (told?.startsWith('sha256:') && told !== digest)",
+    to: 'if (false)',
+    test: [REGISTRY, 'S8 whose manifest is not what the registry says'],
+  },
+  'the rest of a layer is believed without its beginning': {
+    file: 'src/image/registry/blobs.ts',
+    from: 'known?.at === start ? { hash: known.hash.copy(), at: start } : startSeen()',
+    to: 'known ? { hash: known.hash.copy(), at: start } : { ...startSeen(), at: start }',
+    test: [REGISTRY, 'S8 the rest of a layer'],
+  },
+  'a login goes by http to whatever host a registry names': {
+    file: 'src/image/registry/token.ts',
+    from: "if (url.protocol === 'https:' || isLoopback(url.host)) return url;",
+    to: 'return url;',
+    test: [LOGIN, 'S1 and names a service on another host'],
+  },
+  'a host that a registry sends on to may ask for the login': {
+    file: 'src/image/registry/client.ts',
+    from: 'parseTarget(response.url).origin.key === home',
+    to: 'true',
+    test: [LOGIN, 'S1 a store that asks for a login'],
+  },
+  'a blob of another writer is taken while it is written': {
+    file: 'src/image/blob-store.ts',
+    from: "!writerLives(writer[2] ?? '', facts.mtimeMs, Date.now())",
+    to: 'true',
+    test: [STORE, 'L13 are not taken'],
+  },
+  'what was left of a layer and is wrong fails the pull': {
+    file: 'src/image/blob-store.ts',
+    from: 'if (left === 0 || !isMismatch(error)) throw error;',
+    to: 'throw error;',
+    test: [STORE, 'P4 L10 go on behind'],
+  },
+  'a directory is an image before its layers are there': {
+    file: 'src/image/keep.ts',
+    from: "  await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });\n",
+    to: '',
+    test: [STORE, 'as a directory keeps the layers'],
+  },
+  "apptainer's login is shown to any registry": {
+    file: 'src/credentials/registries.ts',
+    from: 'if (registry !== HUB) return undefined;',
+    to: '',
+    test: ['test/credentials/registries.test.ts', 'S1 of apptainer'],
+  },
+  'a login in a file that others can read is used': {
+    file: 'src/credentials/registries.ts',
+    from: 'refuseExposed(parsed.found, file, uid);',
+    to: '',
+    test: ['test/credentials/registries.test.ts', 'S12 that others can read'],
+  },
+  'an archive without an end counts as whole': {
+    file: 'src/image/archive/tar-files.ts',
+    from: "throw new TransferError('unexpected', `${doing}: the archive ends in the middle: it has no end mark`);",
+    to: 'return members;',
+    test: ['test/image/archive.test.ts', 'that is cut, compressed as a whole'],
   },
   'a session for a far file that nobody took stays lent': {
     file: 'src/sftp/reach.ts',
