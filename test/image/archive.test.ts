@@ -10,7 +10,7 @@ import type { Image } from '../../src/image/image.ts';
 import { readTar } from '../../src/image/tar/read.ts';
 import type { MemberToWrite } from '../../src/image/tar/write.ts';
 import { never } from '../http/scripted.ts';
-import { makeImage, tarOf, writeImage } from './made-image.ts';
+import { makeImage, tarOf, writeImage } from './busybox-image.ts';
 import { collect, refusalOf } from './scene.ts';
 
 let directory = '';

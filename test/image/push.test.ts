@@ -4,7 +4,7 @@ import type { Image } from '../../src/image/image.ts';
 import { parseReference } from '../../src/image/reference.ts';
 import { pushImage } from '../../src/image/registry/push.ts';
 import { makeClient, never } from '../http/scripted.ts';
-import { makeImage, tarOf } from './made-image.ts';
+import { makeImage, tarOf } from './busybox-image.ts';
 import { closeScene, find, refusalOf, registry } from './scene.ts';
 
 afterEach(closeScene);

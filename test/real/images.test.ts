@@ -10,7 +10,7 @@ import { findProgram } from '../../fixtures/servers/launch.ts';
 import type { RunningRegistry } from '../../fixtures/servers/registry.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
-import { busyboxImage, tarOf, writeImage } from '../image/made-image.ts';
+import { busyboxImage, tarOf, writeImage } from '../image/busybox-image.ts';
 
 const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 const GREETING = 'from the second layer\n';

@@ -22,7 +22,11 @@ interface DockerEntry {
  * The image of a docker-archive, which has no manifest: one is made for it, as a registry would have it. Layers are read
  * once, since their names tell nothing that must be true.
  */
-export async function openDocker(files: Files, doing: string, call: { readonly signal: AbortSignal }): Promise<Image> {
+export async function openDocker(
+  files: Files,
+  doing: string,
+  call: { readonly signal: AbortSignal },
+): Promise<Image> {
   const bytes = await readWhole(files, 'manifest.json', MOST_MANIFEST, doing, call.signal);
   const entries = dockerEntries(bytes, doing);
   const [entry] = entries;
@@ -118,7 +122,6 @@ export function nameOf(name: string | undefined): string {
   }
 }
 
-
 /** A layer that is a file of `files`. */
 export function layerOf(files: Files, pointer: Pointer, name: string, diffId: string): Layer {
   const { mediaType, digest, size } = pointer;
@@ -129,4 +132,3 @@ export function layerOf(files: Files, pointer: Pointer, name: string, diffId: st
     read: async (signal) => verified(await files.read(name, signal), descriptor, `read \`${name}\``),
   };
 }
-

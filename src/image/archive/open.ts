@@ -188,4 +188,3 @@ async function blob(
   requireBlob(bytes, pointer, `${doing}: ${pointer.digest}`);
   return bytes;
 }
-
