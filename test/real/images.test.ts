@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { findProgram } from '../../fixtures/servers/launch.ts';
+import { openPodman, type Podman } from '../../fixtures/servers/podman.ts';
 import type { RunningRegistry } from '../../fixtures/servers/registry.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
+import { readSif } from '../../src/image/sif/read.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
 import { busyboxImage, tarOf, writeImage } from '../image/busybox-image.ts';
 
@@ -16,54 +18,27 @@ const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 const GREETING = 'from the second layer\n';
 
 let registry: RunningRegistry;
+let box: Podman;
 let directory: string;
 let made: ReturnType<typeof busyboxImage>;
 const at = (name: string) => join(directory, name);
 beforeAll(async () => {
-  for (const name of ['skopeo', 'podman', 'busybox']) findProgram(name);
+  for (const name of ['skopeo', 'podman', 'busybox', 'tar2sqfs', 'unsquashfs']) findProgram(name);
   directory = await mkdtemp(join(tmpdir(), 'bridle-images-'));
   registry = await startServer('registry');
   made = busyboxImage(findProgram('busybox'));
   for (const format of ['hybrid', 'docker-archive', 'oci-archive'] as const) {
     await writeImage(made, format, at(`${format}.tar`));
   }
-  configurePodman();
+  box = openPodman();
 }, 60_000);
 afterAll(async () => {
-  if (directory !== undefined) podman(['system', 'reset', '--force']);
+  box?.close();
   await registry?.stop();
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
-/** Storage of its own, and limits and a runtime that need neither the right to raise limits nor unified cgroups. */
-function configurePodman(): void {
-  const limits = '["nofile=1024:1024", "nproc=4096:4096"]';
-  writeFileSync(
-    at('containers.conf'),
-    `[containers]\ndefault_ulimits = ${limits}\n[engine]\nruntime = "runc"\n`,
-  );
-  const [graph, run] = ['storage', 'run'].map((name) => at(name));
-  mkdirSync(graph ?? '');
-  writeFileSync(
-    at('storage.conf'),
-    `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${run}"\n`,
-  );
-  writeFileSync(at('registries.conf'), 'unqualified-search-registries = []\n');
-}
-
-function podman(args: readonly string[]): string {
-  const names = {
-    CONTAINERS_CONF: 'containers.conf',
-    CONTAINERS_STORAGE_CONF: 'storage.conf',
-    CONTAINERS_REGISTRIES_CONF: 'registries.conf',
-  };
-  const files = Object.fromEntries(Object.entries(names).map(([name, file]) => [name, at(file)]));
-  return execFileSync(findProgram('podman'), args, {
-    encoding: 'utf8',
-    env: { ...process.env, ...files },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
+const podman = (args: readonly string[]): string => box.call(...args);
 
 function skopeo(...args: string[]): string {
   const insecure = ['--tls-verify=false'];
@@ -250,6 +225,36 @@ describe('an image as a source of transfers', () => {
     expect(readFileSync(join(cwd, 'cp.tar')).equals(kept)).toBe(true);
     expect(readFileSync(join(cwd, 'list.tar')).equals(kept)).toBe(true);
     expect(podman(['load', '-i', join(cwd, 'list.tar')])).toContain(`Loaded image: ${name}`);
+  });
+
+  test('P9 is a SIF file for `singularity`, the same that `image pull` keeps, and nothing else is left', async () => {
+    const name = `${registry.open}/sif/busy:1`;
+    await image('push', at('hybrid.tar'), name);
+    await image('pull', '--format', 'sif', name, at('kept.sif'));
+    const sif = await readSif(at('kept.sif'));
+    expect(sif.architecture).toBe('amd64');
+    const cwd = scratch();
+    mkdirSync(join(cwd, 'scratch'));
+    const list = JSON.stringify([
+      {
+        type: 'transfer',
+        lfn: 'busy',
+        src_urls: [{ site_label: 'local', url: `docker://${name}` }],
+        dest_urls: [{ site_label: 'local', url: `file://${cwd}/busy.sif`, type: 'singularity' }],
+      },
+    ]);
+    const env = { TMPDIR: join(cwd, 'scratch') };
+    const transferred = await bridle([], { cwd, program: 'pegasus-transfer', input: list, env });
+    expect(transferred.status).toBe(0);
+    expect(readFileSync(join(cwd, 'busy.sif')).equals(readFileSync(at('kept.sif')))).toBe(true);
+    expect(readdirSync(join(cwd, 'scratch'))).toEqual([]);
+    const partition = sif.objects.find(({ partition: kind }) => kind !== undefined);
+    const told = execFileSync(
+      findProgram('unsquashfs'),
+      ['-o', String(partition?.offset), '-cat', at('kept.sif'), 'greeting'],
+      { encoding: 'utf8' },
+    );
+    expect(told).toBe(GREETING);
   });
 
   test('F2 P4 that breaks off goes on in the middle of a layer', async () => {
