@@ -18,7 +18,7 @@ import { layer, layerOf, sha256 } from '../image/layer.ts';
 import { imageOf } from '../image/made-image.ts';
 
 const { signal } = new AbortController();
-const PACKERS = ['tar2sqfs', 'sqfstar', 'mksquashfs'] as const;
+const PACKERS = ['tar2sqfs', 'mksquashfs'] as const;
 
 let cwd = '';
 

@@ -133,10 +133,10 @@ async function* bodies(
   layer: Layer,
   wanted: ReadonlyMap<number, Wanted>,
   signal: AbortSignal,
-  { limits = {} }: FlattenOptions,
+  options: FlattenOptions,
 ): AsyncGenerator<Uint8Array> {
   let ordinal = 0;
-  for await (const entry of readTar(await uncompressed(layer, signal, limits), { isProven: true })) {
+  for await (const entry of readTar(await uncompressed(layer, signal, options.limits), { isProven: true })) {
     const found = wanted.get(ordinal);
     ordinal += 1;
     if (!found) continue;

@@ -46,7 +46,6 @@ export function additions(image: Image): Addition[] {
 
 /** What the runtime binds something to, in images where nothing can be made; and its mode. */
 const MOUNT_POINTS = [
-  // What no archive speaks of gets the time of the moment by some packers.
   ['.', 0o755],
   ['dev', 0o755],
   ['etc', 0o755],

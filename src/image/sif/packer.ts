@@ -8,12 +8,15 @@ import { safeText } from '../../safe-text.ts';
 
 /** A program that makes a squashfs. */
 export interface Packer {
-  readonly name: 'tar2sqfs' | 'sqfstar' | 'mksquashfs';
+  readonly name: 'tar2sqfs' | 'mksquashfs';
   readonly file: string;
 }
 
-/** The first of them that is there is taken: what reads a tar archive from a pipe, the one that is faster first. */
-const PACKERS = ['tar2sqfs', 'sqfstar', 'mksquashfs'] as const;
+/**
+ * The first of them that is there is taken: the one that reads a tar archive from a pipe, owners and devices included
+ * whoever runs it.
+ */
+const PACKERS = ['tar2sqfs', 'mksquashfs'] as const;
 
 /** What is kept of what a packer prints: its reasons come last. */
 const KEPT = 4096;
@@ -57,13 +60,9 @@ export interface PackCall {
 /** gzip is what every runtime and kernel reads. */
 const COMPRESSION = 'gzip';
 
-/** The squashfs of what the archive `tar` holds lies in `to`, its bytes decided by the archive, the packer and its version. */
+/** The squashfs of what the archive `tar` holds lies in `to`, its bytes decided by the archive and the packer's version. */
 export async function packTar(tar: Bytes, call: PackCall): Promise<void> {
-  const { packer, to, time } = call;
-  const args =
-    packer.name === 'tar2sqfs'
-      ? ['--quiet', '--no-skip', '--compressor', COMPRESSION, to]
-      : ['-quiet', '-no-progress', '-exit-on-error', '-comp', COMPRESSION, '-mkfs-time', String(time), to];
+  const args = ['--quiet', '--no-skip', '--compressor', COMPRESSION, call.to];
   await run(call, args, (child) => feed(child, tar));
 }
 
@@ -94,7 +93,7 @@ async function run(
   if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
   const child = spawn(packer.file, args, {
     stdio: ['pipe', 'ignore', 'pipe'],
-    // The others take it as the latest time that any file may have, and have an option for what is meant.
+    // The other takes it as the latest time that any file may have, and has an option for what is meant.
     env: {
       PATH: path,
       LC_ALL: 'C',

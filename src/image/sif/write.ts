@@ -81,7 +81,7 @@ async function pack(image: Image, call: PackCall, { signal, limits }: WriteSifOp
     additions: additions(image),
     keepsAttribute,
   });
-  if (call.packer.name !== 'mksquashfs') return packTar(tar, call);
+  if (call.packer.name === 'tar2sqfs') return packTar(tar, call);
   const root = `${call.to}.root`;
   const isOwned = process.geteuid?.() === 0;
   await extract(tar, root, { signal, setuid: true, devices: isOwned });
