@@ -1,6 +1,7 @@
 import { TransferError } from '../src/errors.ts';
 import { layoutOf, layoutVersion } from '../src/image/archive/members.ts';
 import { archiveBytes } from '../src/image/archive/stream.ts';
+import { createSifFile } from '../src/image/as-sif.ts';
 import { formatPlatform } from '../src/image/platform.ts';
 import { parseReference, type Reference } from '../src/image/reference.ts';
 import { NO_REGISTRY_SETTINGS } from '../src/image/registry/hosts.ts';
@@ -20,6 +21,8 @@ export function open(location: Location, context: Context): Endpoint {
   const named = parseReference(location.authority + location.path);
   refuseFormat(context.format);
   const { settings = {} } = context;
+  const { scratch = '/tmp', programs = '' } = settings.registry ?? {};
+  const sif = context.format === 'singularity' ? createSifFile({ scratch, programs }) : undefined;
   let found: Promise<Found> | undefined;
 
   /** Looked for once: a tag that moves meanwhile would make two images of one, and every question counts as a pull. */
@@ -48,11 +51,14 @@ export function open(location: Location, context: Context): Endpoint {
 
     async stat(_, { signal }) {
       const { image } = await find(named, signal, false);
+      // How long a SIF file will be is known once it is made.
+      if (sif) return { type: 'file' };
       return { type: 'file', size: layoutOf(image, FORMAT).size, version: layoutVersion(image, FORMAT) };
     },
 
     async read(_, call) {
       const { image, digest, notes } = await find(named, call.signal, call.fresh ?? false);
+      if (sif) return sif.read(image, call);
       const layout = layoutOf(image, FORMAT);
       const version = layoutVersion(image, FORMAT);
       if (call.version !== undefined && call.version !== version) {
@@ -83,12 +89,14 @@ export function open(location: Location, context: Context): Endpoint {
         ...(limit ? [{ label: 'pulls', text: describeLimit(limit) }] : []),
       ];
     },
+
+    close: async () => sif?.close(),
   };
 }
 
 function refuseFormat(format: string | undefined): void {
-  if (format === undefined || format === 'docker') return;
+  if (format === undefined || format === 'docker' || format === 'singularity') return;
   throw new TransferError('unsupported', `an image of a registry cannot be had as \`${format}\` here`, {
-    hint: 'as `docker` it is an archive that docker, podman and apptainer (`docker-archive:FILE`) take',
+    hint: 'as `docker` it is an archive for docker and podman, as `singularity` a SIF file',
   });
 }

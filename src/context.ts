@@ -96,6 +96,9 @@ export interface Settings {
         /** `REGISTRY=HOST[/PREFIX]`, tried in this order before the registry itself. */
         readonly mirrors: readonly string[];
         readonly platform?: { readonly os: string; readonly architecture: string; readonly variant?: string };
+        /** Where SIF files are made, and the directories of the programs that make them, as `PATH` has them. */
+        readonly scratch?: string;
+        readonly programs?: string;
       }
     | undefined;
 }

@@ -197,10 +197,10 @@ export const CLEAN_OPTIONS = {
 
 /** `bridle image`. */
 export const IMAGE_OPTIONS = {
-  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci'>({
+  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci' | 'sif'>({
     name: 'format',
     value: 'FORMAT',
-    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci'],
+    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci', 'sif'],
     shown: 'hybrid',
     help: 'how a pulled image is kept',
   }),

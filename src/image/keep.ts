@@ -10,9 +10,10 @@ import { type ArchiveFormat, blobPath, layoutFiles, layoutOf } from './archive/m
 import { archiveBytes } from './archive/stream.ts';
 import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
 import type { Image } from './image.ts';
+import { writeSif } from './sif/write.ts';
 
-/** An archive, or an OCI layout as a directory. */
-export type KeepFormat = ArchiveFormat | 'oci';
+/** An archive, an OCI layout as a directory, or what apptainer runs. */
+export type KeepFormat = ArchiveFormat | 'oci' | 'sif';
 
 export interface KeepCall extends StoreEvents {
   /** The file or, for `oci`, the directory. */
@@ -20,6 +21,8 @@ export interface KeepCall extends StoreEvents {
   readonly format: KeepFormat;
   /** Where layers lie until the archive is written, and stay when that is broken off. */
   readonly spool: string;
+  /** Directories of the programs that a SIF file takes, as `PATH` has them. */
+  readonly programs?: string;
   readonly signal: AbortSignal;
 }
 
@@ -30,17 +33,28 @@ type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
  * directory an image, is seen once everything is there and right. Resolves with the bytes of the archive, or of all layers.
  */
 export async function keepImage(image: RemoteImage, call: KeepCall): Promise<number> {
-  return call.format === 'oci' ? keepDirectory(image, call) : keepArchive(image, call, call.format);
-}
-
-async function keepArchive(image: RemoteImage, call: KeepCall, format: ArchiveFormat): Promise<number> {
-  const { path, spool, signal } = call;
+  const { format, path, spool, signal, programs = '' } = call;
+  if (format === 'oci') return keepDirectory(image, call);
   const layers = await storeLayers(image.layers, { ...call, directory: spool, isSpool: true });
-  const layout = layoutOf({ ...image, layers }, format);
-  await write(path, archiveBytes(layout, { start: 0 }, signal), layout.size, signal);
+  const stored = { ...image, layers };
+  const size =
+    format === 'sif'
+      ? (await writeSif(stored, path, { signal, path: programs })).size
+      : await keepArchive(stored, path, format, signal);
   for (const { descriptor } of image.layers) {
     await rm(join(spool, descriptor.digest.replace(':', '/')), { force: true });
   }
+  return size;
+}
+
+async function keepArchive(
+  image: Image,
+  path: string,
+  format: ArchiveFormat,
+  signal: AbortSignal,
+): Promise<number> {
+  const layout = layoutOf(image, format);
+  await write(path, archiveBytes(layout, { start: 0 }, signal), layout.size, signal);
   return layout.size;
 }
 

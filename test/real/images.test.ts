@@ -9,6 +9,7 @@ import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { findProgram } from '../../fixtures/servers/launch.ts';
 import type { RunningRegistry } from '../../fixtures/servers/registry.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
+import { readSif } from '../../src/image/sif/read.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
 import { busyboxImage, tarOf, writeImage } from '../image/busybox-image.ts';
 
@@ -20,7 +21,7 @@ let directory: string;
 let made: ReturnType<typeof busyboxImage>;
 const at = (name: string) => join(directory, name);
 beforeAll(async () => {
-  for (const name of ['skopeo', 'podman', 'busybox']) findProgram(name);
+  for (const name of ['skopeo', 'podman', 'busybox', 'tar2sqfs', 'unsquashfs']) findProgram(name);
   directory = await mkdtemp(join(tmpdir(), 'bridle-images-'));
   registry = await startServer('registry');
   made = busyboxImage(findProgram('busybox'));
@@ -250,6 +251,36 @@ describe('an image as a source of transfers', () => {
     expect(readFileSync(join(cwd, 'cp.tar')).equals(kept)).toBe(true);
     expect(readFileSync(join(cwd, 'list.tar')).equals(kept)).toBe(true);
     expect(podman(['load', '-i', join(cwd, 'list.tar')])).toContain(`Loaded image: ${name}`);
+  });
+
+  test('P9 is a SIF file for `singularity`, the same that `image pull` keeps, and nothing else is left', async () => {
+    const name = `${registry.open}/sif/busy:1`;
+    await image('push', at('hybrid.tar'), name);
+    await image('pull', '--format', 'sif', name, at('kept.sif'));
+    const sif = await readSif(at('kept.sif'));
+    expect(sif.architecture).toBe('amd64');
+    const cwd = scratch();
+    mkdirSync(join(cwd, 'scratch'));
+    const list = JSON.stringify([
+      {
+        type: 'transfer',
+        lfn: 'busy',
+        src_urls: [{ site_label: 'local', url: `docker://${name}` }],
+        dest_urls: [{ site_label: 'local', url: `file://${cwd}/busy.sif`, type: 'singularity' }],
+      },
+    ]);
+    const env = { TMPDIR: join(cwd, 'scratch') };
+    const transferred = await bridle([], { cwd, program: 'pegasus-transfer', input: list, env });
+    expect(transferred.status).toBe(0);
+    expect(readFileSync(join(cwd, 'busy.sif')).equals(readFileSync(at('kept.sif')))).toBe(true);
+    expect(readdirSync(join(cwd, 'scratch'))).toEqual([]);
+    const partition = sif.objects.find(({ partition: kind }) => kind !== undefined);
+    const told = execFileSync(
+      findProgram('unsquashfs'),
+      ['-o', String(partition?.offset), '-cat', at('kept.sif'), 'greeting'],
+      { encoding: 'utf8' },
+    );
+    expect(told).toBe(GREETING);
   });
 
   test('F2 P4 that breaks off goes on in the middle of a layer', async () => {

@@ -31,6 +31,7 @@ export async function pull([name, file, more]: readonly string[], work: Work): P
     path,
     format,
     spool,
+    programs: io.env.PATH ?? '',
     signal,
     onBytes: shown.onBytes,
     onResume: (layer, start) =>
@@ -58,7 +59,7 @@ export async function pull([name, file, more]: readonly string[], work: Work): P
 
 /** What the file is to be: as asked, or as its name says by a word before it. */
 function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
-  const [, word, rest] = /^(docker-archive|oci-archive|oci):(.+)$/s.exec(file) ?? [];
+  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif):(.+)$/s.exec(file) ?? [];
   if (word === undefined || rest === undefined) return { path: resolve(file), format: asked ?? 'hybrid' };
   if (asked !== undefined && asked !== word) {
     throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);

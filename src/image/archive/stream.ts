@@ -1,6 +1,7 @@
 import type { Bytes } from '../../protocol.ts';
 import { giveBack } from '../../slabs.ts';
 import type { Layer } from '../image.ts';
+import { uncompressed } from '../layers/uncompressed.ts';
 import { skipping } from '../verified.ts';
 import type { Layout } from './members.ts';
 
@@ -51,7 +52,7 @@ async function* upTo(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Reads a layer for its digest alone. */
+/** Reads a layer for its digests alone: that of the bytes as stored, and that of the archive in them. */
 export async function prove(layer: Layer, signal: AbortSignal): Promise<void> {
-  for await (const chunk of await layer.read(signal)) giveBack(chunk);
+  for await (const chunk of await uncompressed(layer, signal)) giveBack(chunk);
 }

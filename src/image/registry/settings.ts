@@ -12,6 +12,8 @@ export function registrySettings(env: Environment) {
   const settings = {
     insecure: words(env.BRIDLE_INSECURE_REGISTRY),
     mirrors: words(env.BRIDLE_REGISTRY_MIRROR),
+    scratch: env.TMPDIR || '/tmp',
+    programs: env.PATH ?? '',
     ...(env.BRIDLE_PLATFORM ? { platform: parsePlatform(env.BRIDLE_PLATFORM) } : {}),
   };
   placesOf('docker.io', settings);
