@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { putImage } from '../../fixtures/misbehaving/registry.ts';
 import { closeScene, registry } from '../image/scene.ts';
-import { bridle, scratch } from './run-command.ts';
+import { bridle, ended, scratch, start } from './run-command.ts';
 
 afterEach(closeScene);
 
@@ -122,5 +123,38 @@ describe('an image as a source', () => {
     const refused = await run('tape');
     expect(refused.status).toBe(1);
     expect(refused.stderr).toContain('cannot be had as `tape`');
+  });
+});
+
+describe('a pull that is killed', () => {
+  test('P4 L10 goes on behind what it had of a layer', async () => {
+    let isHeld = true;
+    const half = 1_500_000;
+    const started = await registry(({ url, range }, response) => {
+      const blob = started.blobs.get(made.layers[0]!);
+      if (!isHeld || !blob || !url.endsWith(made.layers[0]!) || range !== undefined) return false;
+      response.writeHead(200, { 'content-length': blob.length }).write(blob.subarray(0, half));
+      return true;
+    });
+    const made = putImage(started, { repository: 'a/b', tag: '1' }, [randomBytes(2 * 1024 * 1024)]);
+    const cwd = scratch();
+    const args = ['image', 'pull', '--json', `${started.authority}/a/b:1`, 'a.tar'];
+    const child = start(args, { cwd });
+    const end = ended(child);
+    const folder = join(cwd, '.local/state/bridle/images/sha256');
+    const stored = () => {
+      const [name = ''] = existsSync(folder) ? readdirSync(folder) : [];
+      return name === '' ? 0 : statSync(join(folder, name)).size;
+    };
+    await expect.poll(stored, { timeout: 20_000 }).toBe(half);
+    child.kill('SIGKILL');
+    expect((await end).status).toBe('SIGKILL');
+    expect(existsSync(join(cwd, 'a.tar'))).toBe(false);
+    isHeld = false;
+    const again = await bridle(args, { cwd });
+    expect(again.status).toBe(0);
+    expect(again.stderr).toContain('goes on behind 1.4 MiB of an earlier pull');
+    expect(started.asked.at(-1)?.range).toBe(`bytes=${half}-`);
+    expect(await bridle(['image', 'verify', '-q', 'a.tar'], { cwd })).toMatchObject({ status: 0 });
   });
 });

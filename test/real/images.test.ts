@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startFaultProxy } from '../../fixtures/servers/fault-proxy.ts';
 import { findProgram } from '../../fixtures/servers/launch.ts';
+import { openPodman, type Podman } from '../../fixtures/servers/podman.ts';
 import type { RunningRegistry } from '../../fixtures/servers/registry.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import { readSif } from '../../src/image/sif/read.ts';
@@ -17,6 +18,7 @@ const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 const GREETING = 'from the second layer\n';
 
 let registry: RunningRegistry;
+let box: Podman;
 let directory: string;
 let made: ReturnType<typeof busyboxImage>;
 const at = (name: string) => join(directory, name);
@@ -28,43 +30,15 @@ beforeAll(async () => {
   for (const format of ['hybrid', 'docker-archive', 'oci-archive'] as const) {
     await writeImage(made, format, at(`${format}.tar`));
   }
-  configurePodman();
+  box = openPodman();
 }, 60_000);
 afterAll(async () => {
-  if (directory !== undefined) podman(['system', 'reset', '--force']);
+  box?.close();
   await registry?.stop();
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
-/** Storage of its own, and limits and a runtime that need neither the right to raise limits nor unified cgroups. */
-function configurePodman(): void {
-  const limits = '["nofile=1024:1024", "nproc=4096:4096"]';
-  writeFileSync(
-    at('containers.conf'),
-    `[containers]\ndefault_ulimits = ${limits}\n[engine]\nruntime = "runc"\n`,
-  );
-  const [graph, run] = ['storage', 'run'].map((name) => at(name));
-  mkdirSync(graph ?? '');
-  writeFileSync(
-    at('storage.conf'),
-    `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${run}"\n`,
-  );
-  writeFileSync(at('registries.conf'), 'unqualified-search-registries = []\n');
-}
-
-function podman(args: readonly string[]): string {
-  const names = {
-    CONTAINERS_CONF: 'containers.conf',
-    CONTAINERS_STORAGE_CONF: 'storage.conf',
-    CONTAINERS_REGISTRIES_CONF: 'registries.conf',
-  };
-  const files = Object.fromEntries(Object.entries(names).map(([name, file]) => [name, at(file)]));
-  return execFileSync(findProgram('podman'), args, {
-    encoding: 'utf8',
-    env: { ...process.env, ...files },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
+const podman = (args: readonly string[]): string => box.call(...args);
 
 function skopeo(...args: string[]): string {
   const insecure = ['--tls-verify=false'];
