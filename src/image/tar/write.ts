@@ -53,7 +53,8 @@ export function memberHeader(given: MemberToWrite): Uint8Array {
     major: given.major ?? 0,
     minor: given.minor ?? 0,
   };
-  if (name === '' || /\0/.test(name) || /\0/.test(member.link)) {
+  // A file with a `/` at its end is read as a directory by everybody.
+  if (name === '' || /\0/.test(name) || /\0/.test(member.link) || (type === 'file' && name.endsWith('/'))) {
     throw new TransferError(
       'invalid-request',
       `writing the archive: a name that no archive can hold: ${JSON.stringify(name)}`,
