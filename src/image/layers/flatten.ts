@@ -1,0 +1,167 @@
+import { TransferError } from '../../errors.ts';
+import type { ByteText } from '../../job/byte-text.ts';
+import type { Layer } from '../image.ts';
+import { BLOCK, type Entry, type Member } from '../tar/member.ts';
+import { readTar } from '../tar/read.ts';
+import { bodyPadding, END_OF_ARCHIVE, memberHeader, storedBytes } from '../tar/write.ts';
+import { type Facts, type Merged, type MergeLimits, merged } from './merged.ts';
+import { type Directory, isDirectory, shown } from './tree.ts';
+import { type InflationLimits, uncompressed } from './uncompressed.ts';
+
+export interface FlattenOptions {
+  readonly limits?: InflationLimits & MergeLimits;
+  /** Laid over the layers as if they were one more, with their bodies. */
+  readonly additions?: readonly Addition[];
+}
+
+export interface Addition {
+  readonly member: Member;
+  readonly data?: Uint8Array;
+}
+
+/** A leaf of the merged tree with all its names, in the order of the walk. */
+interface Wanted {
+  readonly facts: Facts;
+  readonly names: ByteText[];
+}
+
+/**
+ * One tar archive of what `layers`, lowest first, make together: whiteouts are gone, each name is there once, each
+ * directory before what lies in it. The same layers give the same bytes. Directories come first, then what has no body,
+ * as a walk by the bytes of names meets them; then bodies in the order of the layers, each under the first of its names,
+ * with hard links behind it. Each layer is read once for its headers, and those with files that remain once more; memory
+ * grows with the number of names. Rejects as `uncompressed` and `readTar` do, and with `invalid-request` for names that
+ * lead out, links to nothing, and more names than `limits` allow.
+ */
+export async function* flatten(
+  layers: readonly Layer[],
+  signal: AbortSignal,
+  options: FlattenOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const all = merged(options.limits);
+  for (const layer of layers) await addLayer(all, layer, signal, options);
+  addMembers(all, options.additions ?? []);
+  const files: Wanted[] = [];
+  const others: Wanted[] = [];
+  for (const { path, directory } of sorted(all.root, files, others)) {
+    if (path !== '') yield header(path, directory.facts);
+    else if (directory.facts) yield header('.', directory.facts);
+  }
+  for (const { facts, names } of others) {
+    if (facts.type === 'file') yield* whole(names, facts, undefined);
+    // To be one file or several that say the same is the same for what has no content.
+    else for (const name of names) yield memberHeader({ ...facts, name });
+  }
+  for (const [at, layer] of layers.entries()) {
+    const wanted = new Map(
+      files.filter(({ facts }) => facts.layer === at).map((one) => [one.facts.ordinal, one]),
+    );
+    if (wanted.size > 0) yield* bodies(layer, wanted, signal, options);
+  }
+  yield END_OF_ARCHIVE;
+}
+
+async function addLayer(
+  all: Merged,
+  layer: Layer,
+  signal: AbortSignal,
+  { limits = {} }: FlattenOptions,
+): Promise<void> {
+  const adding = all.layer();
+  let ordinal = 0;
+  for await (const { body: _, stored: _stored, ...member } of readTar(
+    await uncompressed(layer, signal, limits),
+    {
+      isProven: true,
+    },
+  )) {
+    adding.add(member, ordinal);
+    ordinal += 1;
+  }
+  adding.end();
+}
+
+function addMembers(all: Merged, additions: readonly Addition[]): void {
+  const adding = all.layer();
+  for (const [ordinal, { member, data }] of additions.entries()) {
+    adding.add({ ...member, size: data?.length ?? 0 }, ordinal, data ?? new Uint8Array(0));
+  }
+  adding.end();
+}
+
+/** Directories in the order of their paths; leaves are put into `files` or, where no layer has a body of theirs, `others`. */
+function* sorted(
+  root: Directory<Facts>,
+  files: Wanted[],
+  others: Wanted[],
+): Generator<{ readonly path: ByteText; readonly directory: Directory<Facts> }> {
+  const seen = new Map<Facts, Wanted>();
+  const ahead: { path: ByteText; directory: Directory<Facts> }[] = [{ path: '', directory: root }];
+  for (let next = ahead.pop(); next; next = ahead.pop()) {
+    yield next;
+    const { path, directory } = next;
+    const names = [...directory.children.keys()].sort();
+    const below: typeof ahead = [];
+    for (const name of names) {
+      const node = directory.children.get(name);
+      const full = path === '' ? name : `${path}/${name}`;
+      if (isDirectory(node)) below.push({ path: full, directory: node });
+      else if (node) {
+        const known = seen.get(node.facts);
+        if (known) {
+          known.names.push(full);
+          continue;
+        }
+        const wanted = { facts: node.facts, names: [full] };
+        seen.set(node.facts, wanted);
+        const hasBody = node.facts.type === 'file' && node.facts.size > 0 && !node.facts.data;
+        (hasBody ? files : others).push(wanted);
+      }
+    }
+    ahead.push(...below.reverse());
+  }
+}
+
+const header = (name: ByteText, facts: Facts | undefined): Uint8Array =>
+  memberHeader(facts ? { ...facts, name } : { name, type: 'directory' });
+
+async function* bodies(
+  layer: Layer,
+  wanted: ReadonlyMap<number, Wanted>,
+  signal: AbortSignal,
+  { limits = {} }: FlattenOptions,
+): AsyncGenerator<Uint8Array> {
+  let ordinal = 0;
+  for await (const entry of readTar(await uncompressed(layer, signal, limits), { isProven: true })) {
+    const found = wanted.get(ordinal);
+    ordinal += 1;
+    if (!found) continue;
+    if (entry.type !== 'file' || entry.size !== found.facts.size) {
+      throw new TransferError(
+        'changed',
+        `flattening layers: \`${shown(entry.name)}\` is another file than before`,
+      );
+    }
+    yield* whole(found.names, found.facts, entry);
+  }
+}
+
+/** A file under its first name, and hard links to it under the others. */
+async function* whole(
+  [name = '', ...others]: readonly ByteText[],
+  facts: Facts,
+  entry: Entry | undefined,
+): AsyncGenerator<Uint8Array> {
+  const { data, ...member } = facts;
+  const extents = entry && sparse(entry);
+  yield memberHeader(extents ? { ...member, name, extents } : { ...member, name });
+  if (entry) yield* extents ? entry.stored : entry.body;
+  else if (data) yield data;
+  yield bodyPadding(extents ? storedBytes(extents) : facts.size);
+  for (const other of others) yield memberHeader({ ...member, name: other, type: 'hardlink', link: name });
+}
+
+/** Where holes may stay holes: readers differ over extents that do not end with a block. */
+function sparse({ extents }: Entry): Member['extents'] {
+  return extents?.slice(0, -1).every(({ length }) => length % BLOCK === 0) ? extents : undefined;
+}
