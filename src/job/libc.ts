@@ -40,6 +40,10 @@ export interface Libc {
   getrlimit(resource: number, limit: Buffer): number;
   setrlimit(resource: number, limit: Buffer): number;
   strerror(errno: number): string;
+  /** `path` and `name` end with a NUL. */
+  lsetxattr(path: Buffer, name: Buffer, value: Buffer, size: number, flags: number): number;
+  /** A symbol of its own only in glibc 2.33 and newer. */
+  readonly mknod: ((path: Buffer, mode: number, device: bigint) => number) | undefined;
 }
 
 /** C's words for the arguments and the result of each, in the order of the type above. */
@@ -61,6 +65,7 @@ const CALLS = {
   getrlimit: ['int', ['int', 'void *']],
   setrlimit: ['int', ['int', 'void *']],
   strerror: ['str', ['int']],
+  lsetxattr: ['int', ['void *', 'void *', 'void *', 'size_t', 'int']],
 } satisfies Readonly<Record<string, [result: string, args: string[]]>>;
 
 /** Machines whose structures are laid out as this room reads them: 64 bits, little end first. */
@@ -82,6 +87,7 @@ export function loadLibc(): Libc | undefined {
       posix_spawn_file_actions_addclosefrom_np: optional(() =>
         library.func('posix_spawn_file_actions_addclosefrom_np', 'int', ['void *', 'int']),
       ),
+      mknod: optional(() => library.func('mknod', 'int', ['void *', 'uint', 'uint64_t'])),
       fcntl: variadic(library.func('int fcntl(int descriptor, int command, ...)')),
     };
   } catch {
