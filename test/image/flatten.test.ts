@@ -283,6 +283,9 @@ describe('S7 a layer', () => {
     expect((await refusal(layer(file(`${'a/'.repeat(2100)}b`)))).message).toContain(
       'is longer than 4095 bytes',
     );
+    expect((await refusal(layer(file(`a/${'b'.repeat(256)}`)))).message).toContain(
+      'has a part of more than 255 bytes',
+    );
     expect((await refusal(layer(symlink('.', 'x')))).message).toContain('is the root and no directory');
   });
 

@@ -12,11 +12,15 @@ export interface FlattenOptions {
   readonly limits?: InflationLimits & MergeLimits;
   /** Laid over the layers as if they were one more, with their bodies. */
   readonly additions?: readonly Addition[];
+  /** Which extended attributes stay; all without. */
+  readonly keepsAttribute?: (name: ByteText) => boolean;
 }
 
 export interface Addition {
   readonly member: Member;
   readonly data?: Uint8Array;
+  /** Left out where the layers have something of that name. */
+  readonly isFallback?: boolean;
 }
 
 /** A leaf of the merged tree with all its names, in the order of the walk. */
@@ -38,7 +42,7 @@ export async function* flatten(
   signal: AbortSignal,
   options: FlattenOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const all = merged(options.limits);
+  const all = merged(options);
   for (const layer of layers) await addLayer(all, layer, signal, options);
   addMembers(all, options.additions ?? []);
   const files: Wanted[] = [];
@@ -83,8 +87,8 @@ async function addLayer(
 
 function addMembers(all: Merged, additions: readonly Addition[]): void {
   const adding = all.layer();
-  for (const [ordinal, { member, data }] of additions.entries()) {
-    adding.add({ ...member, size: data?.length ?? 0 }, ordinal, data ?? new Uint8Array(0));
+  for (const [ordinal, { member, data = new Uint8Array(0), isFallback = false }] of additions.entries()) {
+    adding.add({ ...member, size: data.length }, ordinal, { data, isFallback });
   }
   adding.end();
 }
@@ -129,10 +133,10 @@ async function* bodies(
   layer: Layer,
   wanted: ReadonlyMap<number, Wanted>,
   signal: AbortSignal,
-  { limits = {} }: FlattenOptions,
+  options: FlattenOptions,
 ): AsyncGenerator<Uint8Array> {
   let ordinal = 0;
-  for await (const entry of readTar(await uncompressed(layer, signal, limits), { isProven: true })) {
+  for await (const entry of readTar(await uncompressed(layer, signal, options.limits), { isProven: true })) {
     const found = wanted.get(ordinal);
     ordinal += 1;
     if (!found) continue;

@@ -30,13 +30,25 @@ export interface Merged {
   layer(): Merging;
 }
 
+/** A member that belongs to no layer: its body, and whether it gives way to what is there. */
+export interface Added {
+  readonly data: Uint8Array;
+  readonly isFallback: boolean;
+}
+
+export interface MergeOptions {
+  readonly limits?: MergeLimits;
+  readonly keepsAttribute?: (name: ByteText) => boolean;
+}
+
 export interface Merging {
-  add(member: Member, ordinal: number, data?: Uint8Array): void;
+  add(member: Member, ordinal: number, added?: Added): void;
   /** Whiteouts first, wherever they stand in the layer: they hide what lower layers have, and nothing of their own. */
   end(): void;
 }
 
-export function merged({ names: most = MOST_NAMES }: MergeLimits = {}): Merged {
+export function merged({ limits = {}, keepsAttribute = () => true }: MergeOptions = {}): Merged {
+  const { names: most = MOST_NAMES } = limits;
   const root = emptyDirectory<Facts>();
   let layers = 0;
   let names = 0;
@@ -84,6 +96,12 @@ export function merged({ names: most = MOST_NAMES }: MergeLimits = {}): Merged {
     }
   }
 
+  function isThere(parts: readonly ByteText[]): boolean {
+    const last = parts.at(-1);
+    if (last === undefined) return root.facts !== undefined;
+    return enter(root, parts.slice(0, -1), absent)?.directory.children.has(last) === true;
+  }
+
   /** What a hard link is another name of: in this layer or below it, never through a link at its end. */
   function target(link: ByteText, name: ByteText): Leaf<Facts> {
     const parts = partsOf(link);
@@ -97,31 +115,38 @@ export function merged({ names: most = MOST_NAMES }: MergeLimits = {}): Merged {
     layer: () => {
       const layer = layers++;
       const hidden: Meaning[] = [];
-      const members: { parts: readonly ByteText[]; name: ByteText; facts: Facts }[] = [];
+      const members: { parts: readonly ByteText[]; name: ByteText; facts: Facts; isFallback: boolean }[] = [];
       return {
-        add: ({ name, extents: _, ...member }, ordinal, data) => {
+        add: ({ name, extents: _, ...member }, ordinal, added) => {
           // A part of a string keeps the whole of it: here that of an extended header.
           const own = copied(name);
           const parts = partsOf(own);
           const meaning = meaningOf(parts, own);
-          count(own.length);
-          if (meaning.kind === 'member') {
-            const xattrs =
-              member.xattrs.size === 0 ? member.xattrs : new Map([...member.xattrs].map(copiedPair));
-            for (const [key, value] of xattrs) text += key.length + value.length;
-            text += member.link.length;
-            const facts = { ...member, link: copied(member.link), xattrs, layer, ordinal };
-            members.push({ parts, name: own, facts: data ? { ...facts, data } : facts });
-          } else hidden.push(meaning);
+          count(own.length + member.link.length);
+          if (meaning.kind !== 'member') {
+            hidden.push(meaning);
+            return;
+          }
+          const kept = [...member.xattrs].filter(([key]) => keepsAttribute(key));
+          const xattrs = kept.length === 0 ? NO_ATTRIBUTES : new Map(kept.map(copiedPair));
+          for (const [key, value] of xattrs) text += key.length + value.length;
+          const facts = { ...member, link: copied(member.link), xattrs, layer, ordinal };
+          const { data, isFallback = false } = added ?? {};
+          members.push({ parts, name: own, facts: data ? { ...facts, data } : facts, isFallback });
         },
         end: () => {
           for (const one of hidden) hide(one);
-          for (const { parts, name, facts } of members) put(parts, name, facts);
+          for (const { parts, name, facts, isFallback } of members) {
+            if (!isFallback || !isThere(parts)) put(parts, name, facts);
+          }
         },
       };
     },
   };
 }
+
+/** One for all: most members have none. */
+const NO_ATTRIBUTES: Facts['xattrs'] = new Map();
 
 const copied = (text: ByteText): ByteText => toBytes(text).toString('latin1');
 const copiedPair = ([key, value]: readonly [ByteText, ByteText]) => [copied(key), copied(value)] as const;

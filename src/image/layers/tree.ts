@@ -8,6 +8,9 @@ const MOST_LINKS = 40;
 /** What the kernel takes as a path, without the NUL (limits.h, `PATH_MAX`). */
 const LONGEST_PATH = 4095;
 
+/** `NAME_MAX`; some packers make of a longer one a file system that no kernel mounts. */
+const LONGEST_NAME = 255;
+
 /** A directory of a file system that only exists as names; `T` is what is known of it. */
 export interface Directory<T> {
   readonly children: Map<ByteText, Node<T>>;
@@ -37,6 +40,9 @@ export function partsOf(name: ByteText): ByteText[] {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw refused(name, 'leads out of its directory');
   if (name.length > LONGEST_PATH) throw refused(name, `is longer than ${LONGEST_PATH} bytes`);
+  if (parts.some(({ length }) => length > LONGEST_NAME)) {
+    throw refused(name, `has a part of more than ${LONGEST_NAME} bytes`);
+  }
   return parts;
 }
 

@@ -180,9 +180,11 @@ const decimal = (value: number): string => {
   return value.toFixed(6).replace(/0+$/, '');
 };
 
-/** The map of GNU's form 1.0, which ends with an empty extent at the end of the file. */
+/** The map of GNU's form 1.0. An empty extent says where a hole at the end ends. */
 function sparseMap(extents: readonly Extent[], size: number): Buffer {
-  const all = [...extents, { offset: size, length: 0 }];
+  const last = extents.at(-1);
+  const isFull = last !== undefined && last.offset + last.length === size;
+  const all = isFull ? extents : [...extents, { offset: size, length: 0 }];
   const lines = Buffer.from(
     [all.length, ...all.flatMap(({ offset, length }) => [offset, length])].map((n) => `${n}\n`).join(''),
   );
