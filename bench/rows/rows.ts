@@ -5,6 +5,7 @@ import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { gsUp, gsUpFar } from './gs.ts';
+import { imageFlatten, imageSif } from './image.ts';
 import { jobUsage } from './job-usage.ts';
 import { jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
@@ -57,4 +58,6 @@ export const ROWS: readonly Row[] = [
   gsUpFar,
   s3Dav,
   jobUsage,
+  imageFlatten,
+  imageSif,
 ];
