@@ -60,6 +60,21 @@ describe('layers', () => {
     expect(all.map(({ reads }) => reads())).toEqual([4, 2]);
   });
 
+  test('are put one upon the other in their order, whichever is read first', async () => {
+    const [below, above] = [layer(file('a', 'old'), file('b')), layer(file('a', 'new'), whiteout('.wh.b'))];
+    let isRead = () => {};
+    const aboveIsRead = new Promise<void>((resolve) => {
+      isRead = resolve;
+    });
+    async function* whole(stored: AsyncIterable<Uint8Array>) {
+      yield* stored;
+      isRead();
+    }
+    const late = { ...below, read: (s: AbortSignal) => aboveIsRead.then(() => below.read(s)) };
+    const first = { ...above, read: async (s: AbortSignal) => whole(await above.read(s)) };
+    expect(await lines(late, first)).toEqual(['a=new']);
+  });
+
   test('keep attributes, owners, times, modes and devices', async () => {
     const xattrs = new Map([['security.capability', '\x01\0\xff']]);
     const all = [

@@ -1108,4 +1108,10 @@ export const MUTATIONS = {
     to: 'if (used < 0n) return',
     test: ['test/image/sif.test.ts', 'is refused when its primary partition is cut'],
   },
+  'layers are merged in the order in which they are read': {
+    file: 'src/image/layers/flatten.ts',
+    from: 'while (read.delete(ended)) adding[ended++]?.end();',
+    to: 'adding[at]?.end();',
+    test: ['test/image/flatten.test.ts', 'are put one upon the other in their order'],
+  },
 };

@@ -43,7 +43,7 @@ export async function* flatten(
   options: FlattenOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const all = merged(options);
-  for (const layer of layers) await addLayer(all, layer, signal, options);
+  await addLayers(all, layers, signal, options);
   addMembers(all, options.additions ?? []);
   const files: Wanted[] = [];
   const others: Wanted[] = [];
@@ -65,24 +65,49 @@ export async function* flatten(
   yield END_OF_ARCHIVE;
 }
 
-async function addLayer(
+/** Two at a time: while one inflates beside this thread, the other's digest is taken in it. */
+const AT_A_TIME = 2;
+
+async function addLayers(
   all: Merged,
-  layer: Layer,
+  layers: readonly Layer[],
   signal: AbortSignal,
   { limits = {} }: FlattenOptions,
 ): Promise<void> {
-  const adding = all.layer();
-  let ordinal = 0;
-  for await (const { body: _, stored: _stored, ...member } of readTar(
-    await uncompressed(layer, signal, limits),
-    {
-      isProven: true,
-    },
-  )) {
-    adding.add(member, ordinal);
-    ordinal += 1;
+  const adding = layers.map(() => all.layer());
+  const read = new Set<number>();
+  let begun = 0;
+  let ended = 0;
+  let hasFailed = false;
+
+  async function readNext(): Promise<void> {
+    for (let at = begun++; at < layers.length && !hasFailed; at = begun++) {
+      const layer = layers[at];
+      if (layer) await readHeaders(layer, at);
+      read.add(at);
+      // The lowest first, whichever is read first.
+      while (read.delete(ended)) adding[ended++]?.end();
+    }
   }
-  adding.end();
+
+  async function readHeaders(layer: Layer, at: number): Promise<void> {
+    let ordinal = 0;
+    for await (const entry of readTar(await uncompressed(layer, signal, limits), { isProven: true })) {
+      if (hasFailed) return;
+      const { body: _, stored: _stored, ...member } = entry;
+      adding[at]?.add(member, ordinal);
+      ordinal += 1;
+    }
+  }
+
+  const working = Array.from({ length: AT_A_TIME }, () =>
+    readNext().catch((error: unknown) => {
+      hasFailed = true;
+      throw error;
+    }),
+  );
+  for (const result of await Promise.allSettled(working))
+    if (result.status === 'rejected') throw result.reason;
 }
 
 function addMembers(all: Merged, additions: readonly Addition[]): void {
@@ -136,7 +161,9 @@ async function* bodies(
   options: FlattenOptions,
 ): AsyncGenerator<Uint8Array> {
   let ordinal = 0;
-  for await (const entry of readTar(await uncompressed(layer, signal, options.limits), { isProven: true })) {
+  for await (const entry of readTar(await uncompressed(layer, signal, { ...options.limits, isKnown: true }), {
+    isProven: true,
+  })) {
     const found = wanted.get(ordinal);
     ordinal += 1;
     if (!found) continue;

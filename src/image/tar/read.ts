@@ -39,6 +39,9 @@ interface Before {
   bytes: number;
 }
 
+/** Types whose size counts bytes behind the header, also where their name makes directories of them. */
+const HAS_BODY = new Set(['0', '\0', '7', 'D']);
+
 const ATTRIBUTE = 'SCHILY.xattr.';
 
 /**
@@ -144,7 +147,10 @@ async function describe(
   };
   // Only files have bodies; what others say of their size means something else, as does Go's `archive/tar` take it.
   if (type !== 'file')
-    return { member: { ...common, size: 0 }, stored: header.type === 'D' ? header.size : 0 };
+    return {
+      member: { ...common, size: 0 },
+      stored: HAS_BODY.has(header.type) ? number('size', header.size) : 0,
+    };
   const stored = number('size', header.size);
   const sparse = await readSparse(header, said, stored, from);
   if (!sparse) return { member: { ...common, size: stored }, stored };

@@ -53,8 +53,7 @@ export function memberHeader(given: MemberToWrite): Uint8Array {
     major: given.major ?? 0,
     minor: given.minor ?? 0,
   };
-  // A file with a `/` at its end is read as a directory by everybody.
-  if (name === '' || /\0/.test(name) || /\0/.test(member.link) || (type === 'file' && name.endsWith('/'))) {
+  if (name === '' || /\0/.test(name) || /\0/.test(member.link)) {
     throw new TransferError(
       'invalid-request',
       `writing the archive: a name that no archive can hold: ${JSON.stringify(name)}`,
