@@ -54,7 +54,8 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
       found?.close();
       const kept = await cache.obtain(wanted, { signal });
       try {
-        await proveArchive(kept, layout, signal);
+        // Written just now, of layers that were compared on their way.
+        if (kept.by !== 'fetch') await proveArchive(kept, layout, signal);
         await placeFile(kept.path, path, signal);
       } finally {
         kept.close();
