@@ -5,7 +5,11 @@ import { davDown, davSmall, davUp } from './dav.ts';
 import { digestBig, digestEight, digestFour, digestSmall, verifyOne } from './digests.ts';
 import { diskBig, diskSmall } from './disk.ts';
 import { gsUp, gsUpFar } from './gs.ts';
+
 import { imageFlatten, imageSif } from './image.ts';
+
+import { imageMany, imagePull, imageWarm } from './images.ts';
+
 import { jobUsage } from './job-usage.ts';
 import { jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
@@ -60,4 +64,7 @@ export const ROWS: readonly Row[] = [
   jobUsage,
   imageFlatten,
   imageSif,
+  imagePull,
+  imageWarm,
+  imageMany,
 ];

@@ -14,9 +14,10 @@ const LOAD: Readonly<Record<string, () => Promise<Action>>> = {
   inspect: async () => (await import('./image/inspect.ts')).inspect,
   push: async () => (await import('./image/push.ts')).push,
   verify: async () => (await import('./image/verify.ts')).verify,
+  prune: async () => (await import('./image/prune.ts')).prune,
 };
 
-/** `bridle image pull|inspect|push|verify`: container images, in registries and in files. */
+/** `bridle image pull|inspect|push|verify|prune`: container images, in registries and in files. */
 export async function image(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals, given } = parseOptions(args, IMAGE_OPTIONS, { env: io.env });
   const [action = '', ...rest] = positionals;

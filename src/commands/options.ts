@@ -226,6 +226,7 @@ export const IMAGE_OPTIONS = {
   json: flag({ name: 'json', help: 'tell it as JSON' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
   state: { ...RUN.state, help: 'notes and unfinished pulls' },
+  ...CACHE,
   ...SERVICE,
 };
 

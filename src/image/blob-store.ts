@@ -10,18 +10,21 @@ import { writerId, writerLives } from '../local/writer.ts';
 import type { Bytes } from '../protocol.ts';
 import { giveBack, takeSlab } from '../slabs.ts';
 import type { Descriptor, Layer } from './image.ts';
+import type { StoreBlobCall } from './registry/blobs.ts';
 import { type Seen, startSeen, verified } from './verified.ts';
 
 /** Layers fetched at a time, as docker and podman do. */
-const PARALLEL = 3;
+export const PARALLEL = 3;
 /** Resumes in a row that brought nothing before a layer is given up. */
-const MOST_IDLE = 5;
+export const MOST_IDLE = 5;
 /** Milliseconds after which what a killed run left is nobody's any more. */
 const STALE_MS = 7 * 86_400_000;
 
 /** A layer that can be fetched from any place on, its digest going on where `seen` was. */
 export interface FetchableLayer extends Layer {
   readFrom(start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
+  /** Fetches it into the cache; absent where there is none. */
+  readonly store?: (call: StoreBlobCall) => Promise<void>;
 }
 
 /** Told as layers come. */

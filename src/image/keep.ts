@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Cache } from '../cache/cache.ts';
 import { systemClock } from '../clock.ts';
 import { errnoOf, TransferError, toTransferError } from '../errors.ts';
 import { retryUnit } from '../layers.ts';
@@ -10,6 +11,7 @@ import { type ArchiveFormat, blobPath, layoutFiles, layoutOf } from './archive/m
 import { archiveBytes } from './archive/stream.ts';
 import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
 import type { Image } from './image.ts';
+import { keepCached } from './keep-cached.ts';
 import { writeSif } from './sif/write.ts';
 
 /** An archive, an OCI layout as a directory, or what apptainer runs. */
@@ -24,6 +26,8 @@ export interface KeepCall extends StoreEvents {
   /** Directories of the programs that a SIF file takes, as `PATH` has them. */
   readonly programs?: string;
   readonly signal: AbortSignal;
+  /** Keeps the layers, and the archive, for other pulls; the one that the image was found with. */
+  readonly cache?: Cache | undefined;
 }
 
 type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
@@ -33,8 +37,9 @@ type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
  * directory an image, is seen once everything is there and right. Resolves with the bytes of the archive, or of all layers.
  */
 export async function keepImage(image: RemoteImage, call: KeepCall): Promise<number> {
-  const { format, path, spool, signal, programs = '' } = call;
+  const { format, path, spool, signal, programs = '', cache } = call;
   if (format === 'oci') return keepDirectory(image, call);
+  if (cache && format !== 'sif') return keepCached(image, { ...call, format }, cache);
   const layers = await storeLayers(image.layers, { ...call, directory: spool, isSpool: true });
   const stored = { ...image, layers };
   const size =

@@ -25,6 +25,7 @@ const NEVER_WRONG = 'test/credentials/never-wrong.test.ts';
 
 const REGISTRY = 'test/image/registry.test.ts';
 const LOGIN = 'test/image/login.test.ts';
+const CACHED = 'test/image/cached.test.ts';
 const STORE = 'test/image/store.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
@@ -88,6 +89,30 @@ export const MUTATIONS = {
     from: 'if (left === 0 || !isMismatch(error)) throw error;',
     to: 'throw error;',
     test: [STORE, 'P4 L10 go on behind'],
+  },
+  'an archive of the cache is believed': {
+    file: 'src/image/keep-cached.ts',
+    from: 'if (found === expected) return;',
+    to: 'if (found !== "") return;',
+    test: [CACHED, 'S8 whose archive was damaged'],
+  },
+  'a wrong layer stays in the cache': {
+    file: 'src/image/registry/cached-blobs.ts',
+    from: 'if (error instanceof TransferError && /mismatch$/.test(error.code)) drop();',
+    to: '',
+    test: [CACHED, 'S8 whose layer was damaged'],
+  },
+  'a pull from the cache that breaks off is given up': {
+    file: 'src/image/keep-cached.ts',
+    from: 'if (isHopeless || signal.aborted) throw error;',
+    to: 'throw error;',
+    test: [CACHED, 'P4 that breaks off'],
+  },
+  'an archive of the cache is found by its name alone': {
+    file: 'src/image/keep-cached.ts',
+    from: 'const subject = { key: `image archive ${FORMAT_VERSION} ${format} ${image.name} ${digest}` };',
+    to: 'const subject = { key: `image archive ${FORMAT_VERSION} ${format} ${image.name}` };',
+    test: [CACHED, 'shares its layers'],
   },
   'a directory is an image before its layers are there': {
     file: 'src/image/keep.ts',

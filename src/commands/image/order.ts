@@ -36,12 +36,23 @@ export function registryImage(text: string): Named & { readonly kind: 'registry'
 
 /** Which of the options each action takes beside those that all take. */
 const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
-  pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json'],
+  pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
   inspect: ['platform', 'mirror', 'json'],
   push: ['platform', 'quiet', 'json'],
   verify: ['platform', 'mirror', 'quiet', 'json'],
+  prune: ['json', 'cache', 'cacheSize', 'cacheAge'],
 };
-const SOME: readonly string[] = ['format', 'platform', 'mirror', 'state', 'quiet', 'json'];
+const SOME: readonly string[] = [
+  'format',
+  'platform',
+  'mirror',
+  'state',
+  'quiet',
+  'json',
+  'cache',
+  'cacheSize',
+  'cacheAge',
+];
 
 export const ACTIONS: readonly string[] = Object.keys(OWN);
 

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
 import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatPlatform } from '../../image/platform.ts';
@@ -8,19 +9,33 @@ import { describeLimit } from '../../image/registry/limits.ts';
 import { findImage } from '../../image/registry/resolve.ts';
 import { formatSize, plural, safeText } from '../../report/format.ts';
 import { stateDirectory } from '../../state-directory.ts';
+import { openCacheOf } from '../open-cache.ts';
 import { registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import type { Work } from './tools.ts';
 
 /** `bridle image pull REF FILE`. */
-export async function pull([name, file, more]: readonly string[], work: Work): Promise<void> {
+export async function pull(args: readonly string[], work: Work): Promise<void> {
+  const cache = await openCacheOf(work.values);
+  try {
+    await pullTo(args, work, cache);
+  } finally {
+    cache?.close();
+  }
+}
+
+async function pullTo(
+  [name, file, more]: readonly string[],
+  work: Work,
+  cache: Cache | undefined,
+): Promise<void> {
   const { values, io, signal } = work;
   if (name === undefined || file === undefined || more !== undefined) {
     throw new TransferError('invalid-request', 'expected the name of an image and a file to keep it in');
   }
   const { reference, secret } = registryImage(name);
   const { path, format } = target(file, values.format);
-  const found = await findImage(reference, work.tools(secret), { platform: work.platform, signal });
+  const found = await findImage(reference, work.tools(secret, cache), { platform: work.platform, signal });
   const { image, digest, notes, limit } = found;
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
@@ -33,6 +48,7 @@ export async function pull([name, file, more]: readonly string[], work: Work): P
     spool,
     programs: io.env.PATH ?? '',
     signal,
+    cache,
     onBytes: shown.onBytes,
     onResume: (layer, start) =>
       resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),

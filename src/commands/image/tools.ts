@@ -1,3 +1,4 @@
+import type { Cache } from '../../cache/cache.ts';
 import { type OpenedImage, openImage } from '../../image/archive/open.ts';
 import type { Platform } from '../../image/image.ts';
 import { parsePlatform } from '../../image/platform.ts';
@@ -22,7 +23,7 @@ export interface Work {
   readonly http: HttpClient;
   readonly platform: Platform | undefined;
   /** For registries; `secret` is the login that the argument had. */
-  tools(secret: UrlSecret | undefined): RegistryTools;
+  tools(secret: UrlSecret | undefined, cache?: Cache): RegistryTools;
 }
 
 /** Connections with one registry: three layers, and what is asked meanwhile. */
@@ -47,8 +48,9 @@ export function openWork(values: ImageValues, io: Io, signal: AbortSignal): Work
     signal,
     http,
     platform: values.platform === undefined ? undefined : parsePlatform(values.platform),
-    tools: (secret) => ({
+    tools: (secret, cache) => ({
       http,
+      cache,
       settings,
       warn,
       async secretsFor(registry, repository, again) {

@@ -14,6 +14,13 @@ export interface BlobSource {
   readonly http: HttpClient;
 }
 
+/** What is told while a blob is put into a cache. */
+export interface StoreBlobCall {
+  readonly signal: AbortSignal;
+  /** The bytes that came since the last call; fewer than none where some are asked for again. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+}
+
 /** Opens the bytes of blobs, from any place in them. */
 export interface BlobReader {
   /** The whole, in memory. Rejects with `unexpected` for one larger than `limit`. */
@@ -23,6 +30,8 @@ export interface BlobReader {
    * digest of what comes before is not known from an earlier read or `seen`, that is fetched again and left out.
    */
   from(pointer: Pointer, start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
+  /** Fetches it into the cache, where there is one; it is there afterwards, and proven. */
+  store?(pointer: Pointer, call: StoreBlobCall): Promise<void>;
 }
 
 /** Reads blobs of one image and remembers how far each was seen, so that a read that broke off goes on where it was. */
@@ -61,8 +70,8 @@ export function createBlobReader(source: BlobSource): BlobReader {
   };
 }
 
-/** The bytes from `start` on, compared with nothing yet. */
-async function fetchBlob(
+/** The bytes from `start` on, compared with nothing yet. Rejects with what the registry says. */
+export async function fetchBlob(
   source: BlobSource,
   pointer: Pointer,
   start: number,

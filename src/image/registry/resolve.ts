@@ -1,3 +1,4 @@
+import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
 import type { Bytes, HttpClient, Secrets } from '../../protocol.ts';
 import {
@@ -16,7 +17,8 @@ import { ACCEPT, bareType } from '../media-types.ts';
 import { choosePlatform, formatPlatform, hostPlatform, imagesIn, runsOn } from '../platform.ts';
 import { archiveName, formatReference, manifestName, type Reference } from '../reference.ts';
 import type { Seen } from '../verified.ts';
-import { type BlobReader, createBlobReader } from './blobs.ts';
+import { type BlobReader, createBlobReader, type StoreBlobCall } from './blobs.ts';
+import { cachedBlobs } from './cached-blobs.ts';
 import { createRegistry, type Registry } from './client.ts';
 import { placesOf, type RegistrySettings } from './hosts.ts';
 import type { PullLimit } from './limits.ts';
@@ -32,12 +34,16 @@ export interface RegistryTools {
   /** Logins for a registry, or a mirror of it, by its own name. */
   secretsFor(registry: string, repository: string, again: boolean): Promise<Secrets>;
   warn(key: string, message: string): void;
+  /** Where blobs are looked for first, and kept. */
+  readonly cache?: Cache | undefined;
 }
 
 /** A layer that can be read from any place on. */
 export interface RemoteLayer extends Layer {
   /** As `read`, from byte `start` on; the whole is verified all the same. `seen` tells of what came before, and goes on. */
   readFrom(start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
+  /** Fetches it into the cache; absent where there is none. */
+  readonly store?: (call: StoreBlobCall) => Promise<void>;
 }
 
 /** An image of a registry. */
@@ -89,7 +95,7 @@ export async function findImage(
       warn: tools.warn,
     });
     try {
-      return await findIn(registry, reference, tools.http, call);
+      return await findIn(registry, reference, tools, call);
     } catch (error) {
       if (call.signal.aborted || index === places.length - 1 || !(error instanceof TransferError))
         throw error;
@@ -105,7 +111,7 @@ export async function findImage(
 async function findIn(
   registry: Registry,
   reference: Reference,
-  http: HttpClient,
+  { http, cache }: Pick<RegistryTools, 'http' | 'cache'>,
   call: { readonly platform?: Platform | undefined; readonly signal: AbortSignal },
 ): Promise<Found> {
   const { repository } = reference;
@@ -113,7 +119,7 @@ async function findIn(
   const search: Search = { registry, repository, http, doing, signal: call.signal };
   const top = await fetchDocument(search, manifestName(reference));
   const wanted = call.platform ?? hostPlatform();
-  const blobs = createBlobReader(search);
+  const blobs = cache ? cachedBlobs(search, cache) : createBlobReader(search);
   const { document, offered } = await choose(top, wanted, search, 0);
   const { parsed } = document;
   if (parsed.kind !== 'manifest') throw new TransferError('unexpected', `${doing}: expected a manifest`);
@@ -149,11 +155,13 @@ async function findIn(
 
 function layerOf(pointer: Pointer, diffId: string, blobs: BlobReader): RemoteLayer {
   const { mediaType, digest, size, annotations } = pointer;
+  const { store } = blobs;
   return {
     descriptor: { mediaType, digest, size, ...(annotations ? { annotations } : {}) },
     diffId,
     read: (signal) => blobs.from(pointer, 0, signal),
     readFrom: (start, signal, seen) => blobs.from(pointer, start, signal, seen),
+    ...(store ? { store: (call) => store(pointer, call) } : {}),
   };
 }
 

@@ -1,0 +1,164 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Cache, Obtained } from '../cache/cache.ts';
+import { readContent } from '../cache/read.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { TransferError } from '../errors.ts';
+import { backOffSeconds } from '../layers.ts';
+import { copyStaged } from '../local/copy.ts';
+import { linkAtomically } from '../local/link.ts';
+import { giveBack } from '../slabs.ts';
+import { type ArchiveFormat, type Layout, layoutOf, type Piece } from './archive/members.ts';
+import { archiveBytes } from './archive/stream.ts';
+import { type FetchableLayer, MOST_IDLE, PARALLEL } from './blob-store.ts';
+import type { Image } from './image.ts';
+
+/** Goes up with every change to the bytes of an archive: those of another version are not found any more. */
+const FORMAT_VERSION = 1;
+/** Finds of something wrong, or of something just dropped, before that is an error. */
+const MOST_TRIES = 3;
+
+export interface KeepCachedCall {
+  readonly path: string;
+  readonly format: ArchiveFormat;
+  readonly signal: AbortSignal;
+  readonly onBytes?: (bytes: number) => void;
+  readonly clock?: Clock;
+}
+
+type CachedImage = Image & { readonly layers: readonly FetchableLayer[] };
+
+/**
+ * Puts the archive of an image at `path`: a hard link to the file of the cache where the file system is the same, else a
+ * copy of it, in one step. What the cache has is compared, byte for byte or digest for digest, with what the manifest
+ * says, and made anew when it differs; layers that the cache lacks are fetched into it first. Resolves with the archive's
+ * bytes.
+ */
+export async function keepCached(image: CachedImage, call: KeepCachedCall, cache: Cache): Promise<number> {
+  const { path, format, signal } = call;
+  const layout = layoutOf(image, format);
+  const { digest } = image.manifest.descriptor;
+  const subject = { key: `image archive ${FORMAT_VERSION} ${format} ${image.name} ${digest}` };
+  const wanted = {
+    subject,
+    name: path,
+    size: layout.size,
+    // Its bytes have no digest before they are all there: what a killed run left cannot be proven.
+    wholly: true,
+    fetch: async () => archiveBytes(layout, { start: 0 }, signal),
+  };
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const found = cache.find(subject);
+      // Before the archive is claimed: whoever waits for it waits for its writing alone.
+      if (!found) await storeLayers(image.layers, call);
+      found?.close();
+      const kept = await cache.obtain(wanted, { signal });
+      try {
+        // Written just now, of layers that were compared on their way.
+        if (kept.by !== 'fetch') await proveArchive(kept, layout, signal);
+        await placeFile(kept.path, path, signal);
+      } finally {
+        kept.close();
+      }
+      return layout.size;
+    } catch (error) {
+      if (tries === MOST_TRIES || signal.aborted || !(error instanceof TransferError)) throw error;
+      if (/mismatch$/.test(error.code)) cache.drop(subject);
+      // Dropped by another process between finding and linking it.
+      else if (error.code !== 'not-found') throw error;
+    }
+  }
+}
+
+async function storeLayers(layers: readonly FetchableLayer[], call: KeepCachedCall): Promise<void> {
+  const waiting = [...new Map(layers.map((layer) => [layer.descriptor.digest, layer])).values()];
+  const stop = new AbortController();
+  const signal = AbortSignal.any([call.signal, stop.signal]);
+  let first: unknown;
+  const work = async () => {
+    for (let layer = waiting.shift(); layer && !signal.aborted; layer = waiting.shift()) {
+      try {
+        await storeLayer(layer, { ...call, signal });
+      } catch (error) {
+        if (!signal.aborted) first = error;
+        stop.abort();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  if (first !== undefined) throw first;
+  if (signal.aborted) throw new TransferError('canceled', 'pull: canceled');
+}
+
+/** Again and again while each try brings something: the cache goes on with what came. */
+async function storeLayer(layer: FetchableLayer, call: KeepCachedCall): Promise<void> {
+  const { signal, clock = systemClock } = call;
+  let came = 0;
+  const onBytes = (bytes: number) => {
+    came += bytes;
+    call.onBytes?.(bytes);
+  };
+  for (let [idle, before] = [0, 0]; ; before = came) {
+    try {
+      // What came before is counted again as it is read again.
+      onBytes(-came);
+      await layer.store?.({ signal, onBytes });
+      return;
+    } catch (error) {
+      const isHopeless =
+        !(error instanceof TransferError) || !error.transient || /mismatch$/.test(error.code);
+      if (isHopeless || signal.aborted) throw error;
+      idle = came > before ? 0 : idle + 1;
+      if (idle === MOST_IDLE) throw error;
+      const wait = Math.max(backOffSeconds(idle + 1, Math.random), error.retryAfter ?? 0);
+      await clock.sleep(wait * 1000, signal);
+    }
+  }
+}
+
+/** Rejects with `digest-mismatch` or `size-mismatch` when the file is not what the layout says. */
+async function proveArchive(kept: Obtained, { pieces, size }: Layout, signal: AbortSignal): Promise<void> {
+  if (kept.size !== size) throw mismatch('size-mismatch', kept, `${size} bytes, it has ${kept.size}`);
+  let [index, at] = [0, 0];
+  let hash: Hash = createHash('sha256');
+  for await (const chunk of readContent(kept, { signal }).bytes) {
+    for (let from = 0; from < chunk.length; ) {
+      const piece = pieces[index];
+      if (!piece) break;
+      const to = Math.min(chunk.length, from + piece.at + piece.size - at);
+      hash.update(chunk.subarray(from, to));
+      at += to - from;
+      from = to;
+      if (at < piece.at + piece.size) break;
+      requirePiece(piece, hash, kept);
+      hash = createHash('sha256');
+      index += 1;
+    }
+    giveBack(chunk);
+  }
+}
+
+function requirePiece(piece: Piece, hash: Hash, kept: Obtained): void {
+  const found = `sha256:${hash.digest('hex')}`;
+  const expected =
+    'bytes' in piece
+      ? `sha256:${createHash('sha256').update(piece.bytes).digest('hex')}`
+      : piece.layer.descriptor.digest;
+  if (found === expected) return;
+  throw mismatch('digest-mismatch', kept, `\`${expected}\` at byte ${piece.at}, it has \`${found}\``);
+}
+
+function mismatch(code: 'digest-mismatch' | 'size-mismatch', { path }: Obtained, what: string) {
+  return new TransferError(code, `read \`${path}\`: expected ${what}`);
+}
+
+/** Whatever forbids a link (another file system, too many of them), a copy tells whether the place can have the file at all. */
+async function placeFile(from: string, to: string, signal: AbortSignal): Promise<void> {
+  const key = createHash('sha256').update(`image ${to}`).digest('hex').slice(0, 32);
+  try {
+    await linkAtomically(from, to, { kind: 'hard', key });
+  } catch {
+    const staged = await copyStaged(from, to, { key, signal, mode: 0o644 });
+    await staged.commit(signal);
+  }
+}
