@@ -89,6 +89,18 @@ export const MUTATIONS = {
     to: 'throw error;',
     test: [STORE, 'P4 L10 go on behind'],
   },
+  'a sandbox is an archive': {
+    file: 'src/image/keep.ts',
+    from: "  if (format === 'sandbox') return writeSandbox(image, path, signal);\n",
+    to: '',
+    test: ['test/commands/image-convert.test.ts', 'to a sandbox leaves what the layers make'],
+  },
+  'a converted layer goes into a layout from where it does not begin': {
+    file: 'src/image/local-layer.ts',
+    from: 'skipping(await layer.read(signal), start)',
+    to: 'skipping(await layer.read(signal), start + 1)',
+    test: ['test/commands/image-convert.test.ts', 'leads from each format to each other'],
+  },
   'a directory is an image before its layers are there': {
     file: 'src/image/keep.ts',
     from: "  await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });\n",

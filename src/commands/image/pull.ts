@@ -34,6 +34,7 @@ export async function pull([name, file, more]: readonly string[], work: Work): P
     programs: io.env.PATH ?? '',
     signal,
     onBytes: shown.onBytes,
+    onNote: (note) => io.err(`warning: ${safeText(note)}\n`),
     onResume: (layer, start) =>
       resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),
   }).finally(shown.end);
@@ -58,8 +59,8 @@ export async function pull([name, file, more]: readonly string[], work: Work): P
 }
 
 /** What the file is to be: as asked, or as its name says by a word before it. */
-function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
-  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif):(.+)$/s.exec(file) ?? [];
+export function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
+  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif|sandbox):(.+)$/s.exec(file) ?? [];
   if (word === undefined || rest === undefined) return { path: resolve(file), format: asked ?? 'hybrid' };
   if (asked !== undefined && asked !== word) {
     throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);
