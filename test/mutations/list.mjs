@@ -89,6 +89,18 @@ export const MUTATIONS = {
     to: 'throw error;',
     test: [STORE, 'P4 L10 go on behind'],
   },
+  'what was pulled of an image for a job stays when it is wrong': {
+    file: 'src/commands/run/pull-image.ts',
+    from: '    await close();\n    throw error;',
+    to: '    throw error;',
+    test: ['test/commands/run-image.test.ts', 'P1 S8 whose layer is wrong is 71'],
+  },
+  'a dry run shows the login of an image': {
+    file: 'src/commands/run/container.ts',
+    from: '`docker://${formatReference(registryImage(choice.image).reference)}`',
+    to: 'choice.image',
+    test: ['test/commands/run-image.test.ts', 'S2 --dry-run shows the pull without the login'],
+  },
   'a sandbox is an archive': {
     file: 'src/image/keep.ts',
     from: "  if (format === 'sandbox') return writeSandbox(image, path, signal);\n",
