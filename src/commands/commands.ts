@@ -103,8 +103,9 @@ without it all of SRC is. DST is replaced as a whole once it is right.`,
   },
   image: {
     usage: 'bridle image ACTION [OPTION]... ARGUMENT...',
-    summary: 'pull, inspect, push and verify container images',
+    summary: 'pull, convert, inspect, push and verify container images',
     more: `pull REF FILE        keep an image of a registry as a file
+convert FILE FILE    keep it in another format
 inspect REF|FILE     tell what an image is
 push FILE REF        put an image under a name in a registry
 verify REF|FILE [REF|FILE]

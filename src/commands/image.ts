@@ -11,13 +11,14 @@ type Action = (args: readonly string[], work: Work) => Promise<void>;
 
 const LOAD: Readonly<Record<string, () => Promise<Action>>> = {
   pull: async () => (await import('./image/pull.ts')).pull,
+  convert: async () => (await import('./image/convert.ts')).convert,
   inspect: async () => (await import('./image/inspect.ts')).inspect,
   push: async () => (await import('./image/push.ts')).push,
   verify: async () => (await import('./image/verify.ts')).verify,
   prune: async () => (await import('./image/prune.ts')).prune,
 };
 
-/** `bridle image pull|inspect|push|verify|prune`: container images, in registries and in files. */
+/** `bridle image pull|convert|inspect|push|verify|prune`: container images, in registries and in files. */
 export async function image(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals, given } = parseOptions(args, IMAGE_OPTIONS, { env: io.env });
   const [action = '', ...rest] = positionals;

@@ -197,12 +197,12 @@ export const CLEAN_OPTIONS = {
 
 /** `bridle image`. */
 export const IMAGE_OPTIONS = {
-  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci' | 'sif'>({
+  format: choice<'hybrid' | 'docker-archive' | 'oci-archive' | 'oci' | 'sif' | 'sandbox'>({
     name: 'format',
     value: 'FORMAT',
-    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci', 'sif'],
+    words: ['hybrid', 'docker-archive', 'oci-archive', 'oci', 'sif', 'sandbox'],
     shown: 'hybrid',
-    help: 'how a pulled image is kept',
+    help: 'how an image is kept',
   }),
   platform: text({
     name: 'platform',

@@ -17,6 +17,7 @@ import { factsJson } from './run/facts-json.ts';
 import { runMainJob } from './run/job.ts';
 import { type RunOrder, readOrder } from './run/order.ts';
 import { named, stageOutputs } from './run/outputs.ts';
+import type { PulledImage } from './run/pull-image.ts';
 import { freshState } from './run/record-state.ts';
 import { stageReport } from './run/stage-report.ts';
 import { hasArrived, type Staged, type Stager, stageIn } from './run/staging.ts';
@@ -119,16 +120,19 @@ async function perform(
       fail(course, RUN_STATUS.notStarted, `the job was not started: no good input ${names}`);
       return;
     }
+    const pulled = choice?.pull && (await pullFor(choice, order, course, io));
+    if (choice?.pull && !pulled) return;
+    const ready = choice && pulled ? { ...choice, image: pulled.path } : choice;
     const isTold = await runIt(
       order,
       course,
-      choice,
+      ready,
       left && {
         ...left,
         // What staging took is the job's loss, not that of what comes after it.
         termAfter: Math.max(0.001, left.termAfter - (performance.now() - began) / 1000),
       },
-    );
+    ).finally(() => pulled?.close());
     await stageOutputs(order, course, stager, isTold);
   } finally {
     await endpoints.close();
@@ -164,6 +168,26 @@ async function runIt(
     return isOver || signal !== undefined;
   } finally {
     await container?.close();
+  }
+}
+
+/** The image of a registry; without it the job is not started. */
+async function pullFor(
+  { image, pull }: ContainerChoice,
+  { values }: RunOrder,
+  course: Course,
+  io: Io,
+): Promise<PulledImage | undefined> {
+  const { desk, state } = course;
+  try {
+    const { pullImage } = await import('./run/pull-image.ts');
+    const format = pull ?? 'hybrid';
+    return await pullImage(image, { format, values, io, signal: desk.staging, say: state.say });
+  } catch (error) {
+    const signal = desk.received();
+    if (signal !== undefined) fail(course, signalStatus(signal), `${signal} before the job was started`);
+    else refuse(course, toTransferError(error, 'pulling the image'));
+    return undefined;
   }
 }
 

@@ -12,10 +12,12 @@ import { archiveBytes } from './archive/stream.ts';
 import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { keepCached } from './keep-cached.ts';
+import { fetchable } from './local-layer.ts';
+import { writeSandbox } from './sandbox.ts';
 import { writeSif } from './sif/write.ts';
 
-/** An archive, an OCI layout as a directory, or what apptainer runs. */
-export type KeepFormat = ArchiveFormat | 'oci' | 'sif';
+/** An archive, an OCI layout as a directory, or what apptainer runs: a file or a directory. */
+export type KeepFormat = ArchiveFormat | 'oci' | 'sif' | 'sandbox';
 
 export interface KeepCall extends StoreEvents {
   /** The file or, for `oci`, the directory. */
@@ -28,6 +30,8 @@ export interface KeepCall extends StoreEvents {
   readonly signal: AbortSignal;
   /** Keeps the layers, and the archive, for other pulls; the one that the image was found with. */
   readonly cache?: Cache | undefined;
+  /** Told what was left out of a directory. */
+  readonly onNote?: (note: string) => void;
 }
 
 type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
@@ -37,19 +41,39 @@ type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
  * directory an image, is seen once everything is there and right. Resolves with the bytes of the archive, or of all layers.
  */
 export async function keepImage(image: RemoteImage, call: KeepCall): Promise<number> {
-  const { format, path, spool, signal, programs = '', cache } = call;
+  const { format, spool, cache } = call;
   if (format === 'oci') return keepDirectory(image, call);
-  if (cache && format !== 'sif') return keepCached(image, { ...call, format }, cache);
+  if (cache && format !== 'sif' && format !== 'sandbox') return keepCached(image, { ...call, format }, cache);
   const layers = await storeLayers(image.layers, { ...call, directory: spool, isSpool: true });
-  const stored = { ...image, layers };
-  const size =
-    format === 'sif'
-      ? (await writeSif(stored, path, { signal, path: programs })).size
-      : await keepArchive(stored, path, format, signal);
+  const { bytes: size, notes } = await convertImage({ ...image, layers }, call);
+  for (const note of notes) call.onNote?.(note);
   for (const { descriptor } of image.layers) {
     await rm(join(spool, descriptor.digest.replace(':', '/')), { force: true });
   }
   return size;
+}
+
+export interface Converted {
+  /** Of the file, or of all files or layers in the directory. */
+  readonly bytes: number;
+  /** What was left out, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Keeps an image that is on this machine already in another format. What was at `path` is replaced in one step, but for
+ * directories, which must be empty or, for `oci`, a layout. Rejects as `writeSif` and `extract` do.
+ */
+export async function convertImage(image: Image, call: Omit<KeepCall, 'spool'>): Promise<Converted> {
+  const { format, path, signal, programs = '' } = call;
+  if (format === 'sandbox') return writeSandbox(image, path, signal);
+  const bytes =
+    format === 'sif'
+      ? (await writeSif(image, path, { signal, path: programs })).size
+      : format === 'oci'
+        ? await keepDirectory({ ...image, layers: image.layers.map(fetchable) }, call)
+        : await keepArchive(image, path, format, signal);
+  return { bytes, notes: [] };
 }
 
 async function keepArchive(
@@ -63,7 +87,7 @@ async function keepArchive(
   return layout.size;
 }
 
-async function keepDirectory(image: RemoteImage, call: KeepCall): Promise<number> {
+async function keepDirectory(image: RemoteImage, call: Omit<KeepCall, 'spool'>): Promise<number> {
   const { path, signal } = call;
   await refuseForeign(path);
   await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });

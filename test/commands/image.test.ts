@@ -65,8 +65,8 @@ describe('bridle image', () => {
   });
 
   test.each([
-    [['image'], 'expected one of pull, inspect, push, verify, prune, got nothing'],
-    [['image', 'fetch'], 'expected one of pull, inspect, push, verify, prune, got `fetch`'],
+    [['image'], 'expected one of pull, convert, inspect, push, verify, prune, got nothing'],
+    [['image', 'fetch'], 'expected one of pull, convert, inspect, push, verify, prune, got `fetch`'],
     [['image', 'pull', 'alpine'], 'expected the name of an image and a file'],
     [['image', 'inspect', 'UPPER/Case'], 'expected a repository in lower case'],
     [['image', 'inspect', '--format', 'oci', 'a'], '--format: `bridle image inspect` has no use for it'],

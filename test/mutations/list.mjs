@@ -114,6 +114,30 @@ export const MUTATIONS = {
     to: 'const subject = { key: `image archive ${FORMAT_VERSION} ${format} ${image.name}` };',
     test: [CACHED, 'shares its layers'],
   },
+  'what was pulled of an image for a job stays when it is wrong': {
+    file: 'src/commands/run/pull-image.ts',
+    from: '    await close();\n    throw error;',
+    to: '    throw error;',
+    test: ['test/commands/run-image.test.ts', 'P1 S8 whose layer is wrong is 71'],
+  },
+  'a dry run shows the login of an image': {
+    file: 'src/commands/run/container.ts',
+    from: '`docker://${formatReference(registryImage(choice.image).reference)}`',
+    to: 'choice.image',
+    test: ['test/commands/run-image.test.ts', 'S2 --dry-run shows the pull without the login'],
+  },
+  'a sandbox is an archive': {
+    file: 'src/image/keep.ts',
+    from: "  if (format === 'sandbox') return writeSandbox(image, path, signal);\n",
+    to: '',
+    test: ['test/commands/image-convert.test.ts', 'to a sandbox leaves what the layers make'],
+  },
+  'a converted layer goes into a layout from where it does not begin': {
+    file: 'src/image/local-layer.ts',
+    from: 'skipping(await layer.read(signal), start)',
+    to: 'skipping(await layer.read(signal), start + 1)',
+    test: ['test/commands/image-convert.test.ts', 'leads from each format to each other'],
+  },
   'a directory is an image before its layers are there': {
     file: 'src/image/keep.ts',
     from: "  await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });\n",

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openPodman, type Podman } from '../../fixtures/servers/podman.ts';
+import { startServer } from '../../fixtures/servers/servers.ts';
 import { fromText } from '../../src/job/byte-text.ts';
 import { openContainer } from '../../src/job/containers/container.ts';
 import { findEngine } from '../../src/job/containers/engine.ts';
@@ -160,6 +161,26 @@ describe('bridle run --image', () => {
     expect(readFileSync(join(cwd, 'job.yml'), 'utf8')).toContain('--volume');
     expect(podman.call('ps', '--all', '--quiet')).toBe('');
   });
+
+  test('an image of a registry is pulled on the host, run by podman, and removed', async () => {
+    const registry = await startServer('registry');
+    try {
+      const name = `${registry.open}/run/busy:1`;
+      const cwd = scratch();
+      const pushed = await bridle(['image', 'push', '-q', podman.archive, name], { cwd });
+      expect(pushed).toMatchObject({ status: 0 });
+      mkdirSync(join(cwd, 'tmp'));
+      const env = { ...podman.environment, TMPDIR: join(cwd, 'tmp') };
+      const args = ['--image', `docker://${name}`, '--engine', 'podman', '--', 'sh', '-c', 'echo in $(pwd)'];
+      const run = await bridle(['run', ...args], { cwd, env });
+      expect(run).toMatchObject({ status: 0, stdout: 'in /scratch\n' });
+      expect(run.stderr).toContain(`pulled ${name}@sha256:`);
+      expect(readdirSync(join(cwd, 'tmp'))).toEqual([]);
+      expect(podman.call('images', '--format', '{{.Repository}}:{{.Tag}}')).toContain(name);
+    } finally {
+      await registry.stop();
+    }
+  }, 60_000);
 
   test('the status of the job is that of the run', async () => {
     const cwd = scratch();

@@ -37,6 +37,7 @@ export function registryImage(text: string): Named & { readonly kind: 'registry'
 /** Which of the options each action takes beside those that all take. */
 const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
   pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
+  convert: ['format', 'platform', 'quiet', 'json'],
   inspect: ['platform', 'mirror', 'json'],
   push: ['platform', 'quiet', 'json'],
   verify: ['platform', 'mirror', 'quiet', 'json'],

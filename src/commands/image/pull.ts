@@ -50,6 +50,7 @@ async function pullTo(
     signal,
     cache,
     onBytes: shown.onBytes,
+    onNote: (note) => io.err(`warning: ${safeText(note)}\n`),
     onResume: (layer, start) =>
       resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),
   }).finally(shown.end);
@@ -74,8 +75,8 @@ async function pullTo(
 }
 
 /** What the file is to be: as asked, or as its name says by a word before it. */
-function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
-  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif):(.+)$/s.exec(file) ?? [];
+export function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
+  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif|sandbox):(.+)$/s.exec(file) ?? [];
   if (word === undefined || rest === undefined) return { path: resolve(file), format: asked ?? 'hybrid' };
   if (asked !== undefined && asked !== word) {
     throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);

@@ -1,13 +1,16 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
+import { formatReference } from '../../image/reference.ts';
+import { findPacker } from '../../image/sif/packer.ts';
 import { type ByteText, fromText, readable } from '../../job/byte-text.ts';
 import type { CommandLine } from '../../job/container.ts';
 import { type Container, openContainer } from '../../job/containers/container.ts';
-import { type Engine, findEngine, type ImageForm } from '../../job/containers/engine.ts';
+import { type Engine, type EngineName, findEngine, type ImageForm } from '../../job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../job/containers/order.ts';
 import { planContainer } from '../../job/containers/plan.ts';
 import { splitCommand } from '../../job/words.ts';
+import { registryImage } from '../image/order.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
 import type { RunOrder } from './order.ts';
 
@@ -16,6 +19,8 @@ export interface ContainerChoice {
   readonly engine: Engine;
   readonly image: string;
   readonly form: ImageForm;
+  /** The image is one of a registry, which is to be pulled as this before. */
+  readonly pull?: 'hybrid' | 'sif';
   /** More words for the engine. */
   readonly more: readonly string[];
 }
@@ -36,15 +41,28 @@ export function chooseContainer(
 ): ContainerChoice | undefined {
   const { image, engine = 'auto', containerArgs, mount } = values;
   if (image === undefined) return undefined;
-  const look = formOf(image);
   const more = containerArgs.flatMap((words) => splitWords(words));
-  const choice = { ...look, engine: findEngine(engine, look.form, path), more };
+  const choice = { ...chooseForm(image, engine, path), more };
   // A wrong mount is told before hours of staging.
   planContainer(
     choice.engine.name,
     orderOf(choice, { directory: '/', mounts: mount, variables: [], gpus: false }),
   );
   return choice;
+}
+
+/** What names a registry is pulled by us, as a SIF for engines that would make one of an archive for each job. */
+function chooseForm(image: string, asked: EngineName | 'auto', path: string | undefined) {
+  if (!/^(docker|oci):\/\//i.test(image)) {
+    const look = formOf(image);
+    return { ...look, engine: findEngine(asked, look.form, path) };
+  }
+  registryImage(image);
+  const engine = findEngine(asked, 'archive', path);
+  const makesSif = engine.name === 'apptainer' || engine.name === 'singularity';
+  if (!makesSif) return { image, engine, form: 'archive' as const, pull: 'hybrid' as const };
+  findPacker(path ?? '');
+  return { image, engine, form: 'sif' as const, pull: 'sif' as const };
 }
 
 /** A path that is there is a file or directory; anything else is a name. */
@@ -149,9 +167,17 @@ export function dryRunLines(
 ): string[] {
   const command = order.command.map((word) => readable(word)) as [string, ...string[]];
   if (!choice) return [shellLine(command)];
-  const plan = planContainer(choice.engine.name, orderOf(choice, placeOf(order, state, directory)));
-  const image = plan.load ? 'IMAGE-AS-LOADED' : choice.image;
-  return [plan.load, plan.run(image, command), plan.remove].flatMap((line) =>
+  const { pull } = choice;
+  const ready = pull ? { ...choice, image: 'IMAGE-AS-PULLED' } : choice;
+  const plan = planContainer(choice.engine.name, orderOf(ready, placeOf(order, state, directory)));
+  const image = plan.load ? 'IMAGE-AS-LOADED' : ready.image;
+  const pulling: CommandLine | undefined = pull && [
+    ...(['bridle', 'image', 'pull', '--format', pull] as const),
+    // Without a login that the name may have.
+    `docker://${formatReference(registryImage(choice.image).reference)}`,
+    ready.image,
+  ];
+  return [pulling, plan.load, plan.run(image, command), plan.remove].flatMap((line) =>
     line ? [shellLine(line)] : [],
   );
 }

@@ -1,0 +1,41 @@
+import { TransferError } from '../../errors.ts';
+import { openImage } from '../../image/archive/open.ts';
+import { convertImage } from '../../image/keep.ts';
+import { formatPlatform } from '../../image/platform.ts';
+import { formatSize, plural, safeText } from '../../report/format.ts';
+import { parseImage } from './order.ts';
+import { target } from './pull.ts';
+import type { Work } from './tools.ts';
+
+/** `bridle image convert FROM TO`: an image in a file, kept in another format. */
+export async function convert([from, to, more]: readonly string[], work: Work): Promise<void> {
+  const { values, io, signal } = work;
+  if (from === undefined || to === undefined || more !== undefined) {
+    throw new TransferError('invalid-request', 'expected a file that holds an image, and one to keep it in');
+  }
+  const named = parseImage(from);
+  // A name that is no file is taken for one of a registry; as a file it is not found.
+  const source = named.kind === 'file' ? named : { path: from, as: undefined };
+  const { path, format } = target(to, values.format);
+  const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
+  const { bytes, notes } = await convertImage(image, {
+    path,
+    format,
+    signal,
+    programs: io.env.PATH ?? '',
+  });
+  for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
+  const told = {
+    name: image.name,
+    manifest: image.manifest.descriptor.digest,
+    platform: formatPlatform(image.platform),
+    layers: image.layers.length,
+    file: path,
+    format,
+    bytes,
+  };
+  if (values.json) return io.out(`${JSON.stringify(told)}\n`);
+  if (values.quiet) return;
+  const what = `${told.platform}, ${plural(told.layers, 'layer')}, ${formatSize(bytes)}`;
+  io.out(`${safeText(image.name)}\n  ${what} → ${safeText(to)} (${format})\n`);
+}

@@ -1,0 +1,82 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { toTransferError } from '../../errors.ts';
+import { type KeepFormat, keepImage } from '../../image/keep.ts';
+import { formatReference } from '../../image/reference.ts';
+import { findImage } from '../../image/registry/resolve.ts';
+import { registrySettings } from '../../image/registry/settings.ts';
+import { localLocation } from '../../location.ts';
+import { safeText } from '../../safe-text.ts';
+import { stateDirectory } from '../../state-directory.ts';
+import { registryImage } from '../image/order.ts';
+import type { Io } from '../io.ts';
+import { openCredentials, openHttp } from '../session.ts';
+import type { RunOrder } from './order.ts';
+
+/** An image that was fetched for a job. */
+export interface PulledImage {
+  readonly path: string;
+  /** Removes it. */
+  close(): Promise<void>;
+}
+
+interface PullCall {
+  readonly format: KeepFormat;
+  readonly values: RunOrder['values'];
+  readonly io: Pick<Io, 'env'>;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** Connections with one registry: three layers, and what is asked meanwhile. */
+const CONNECTIONS = 4;
+
+/**
+ * Fetches the image `name` of a registry into a directory of its own below `TMPDIR`, as `bridle image pull` does, each
+ * layer compared with its digest. Rejects as `findImage` and `keepImage` do; nothing is left then but layers to go on
+ * with.
+ */
+export async function pullImage(name: string, call: PullCall): Promise<PulledImage> {
+  const { values, io, signal, say } = call;
+  const { env } = io;
+  const { reference, secret } = registryImage(name);
+  const warned = new Set<string>();
+  const warn = (key: string, message: string) => {
+    if (!warned.has(key)) say(`warning: ${safeText(message)}`);
+    warned.add(key);
+  };
+  const settings = registrySettings(env);
+  const http = openHttp(values, { env, connections: CONNECTIONS, warn });
+  const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
+    throw toTransferError(error, `pulling \`${formatReference(reference)}\``);
+  });
+  const close = () => rm(directory, { recursive: true, force: true });
+  try {
+    const credentials = await openCredentials({ env, warn }, values.sshHostKey);
+    const tools = {
+      http,
+      settings,
+      warn,
+      secretsFor(registry: string, repository: string, again: boolean) {
+        const location = { ...localLocation(`/${repository}`), scheme: 'docker', authority: registry };
+        return credentials.secretsFor(location, secret, again);
+      },
+    };
+    const { image, digest, notes } = await findImage(reference, tools, {
+      platform: settings.platform,
+      signal,
+    });
+    for (const note of notes) warn(note, note);
+    const path = join(directory, call.format === 'sif' ? 'image.sif' : 'image.tar');
+    const spool = join(values.state ?? stateDirectory(env, homedir()), 'images');
+    await keepImage(image, { path, format: call.format, spool, programs: env.PATH ?? '', signal });
+    if (!values.quiet) say(`pulled ${safeText(formatReference({ ...reference, digest }))}`);
+    return { path, close };
+  } catch (error) {
+    await close();
+    throw error;
+  } finally {
+    await http.close();
+  }
+}
