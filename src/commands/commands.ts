@@ -110,7 +110,7 @@ inspect REF|FILE     tell what an image is
 push FILE REF        put an image under a name in a registry
 verify REF|FILE [REF|FILE]
                      read every layer; compare with another image
-prune                keep the cache to --cache-size and --cache-age
+prune                keep the cache to its size and age
 REF is a name such as docker://quay.io/name:tag or alpine@sha256:9f86…; FILE
 an archive of docker save, podman save or skopeo, or a directory (OCI layout).`,
     options: 'IMAGE_OPTIONS',
