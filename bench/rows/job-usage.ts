@@ -20,3 +20,15 @@ export const jobUsage: Row = {
     return { contenders, bars: [] };
   },
 };
+
+const CLOCK = fileURLToPath(new URL('../job-clock.mjs', import.meta.url));
+
+export const jobClock: Row = {
+  name: 'job-clock',
+  title: 'a job bound by the processor, by its own clock: ends well when that is the same without a wrapper',
+  runs: 1,
+  prepare: async () => ({
+    contenders: [{ name: 'a job under pegasus-kickstart', words: [process.execPath, CLOCK, '11'] }],
+    bars: [],
+  }),
+};

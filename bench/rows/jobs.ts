@@ -5,6 +5,7 @@ import type { Row } from '../row.ts';
 import type { Stage } from '../stage.ts';
 import { NODE } from './node.ts';
 
+const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 const RUNS = 21;
 /** MiB, whatever a job prints. */
@@ -75,6 +76,55 @@ export const jobMany: Row = {
       bars: [{ contender: 'pegasus-kickstart', against: ['sha256sum'], longer: 2 }],
       mostMemory: 150,
       moves: { count, unit: 'files' },
+    };
+  },
+};
+
+export const jobInputs: Row = {
+  name: 'job-inputs',
+  title: '50 inputs of 64 MiB, verified before the job starts',
+  async prepare(stage) {
+    const [count, size] = stage.quick ? [8, 8 * MIB] : [50, 64 * MIB];
+    const inputs = await stage.folder('in');
+    const files = await makeFiles(inputs, count, size);
+    const sums = join(stage.directory, 'SHA256SUMS');
+    await writeFile(sums, files.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(''));
+    const work = await stage.folder('work');
+    const lists = files.flatMap(({ name }) => ['-i', `${name}=${join(inputs, name)}`]);
+    const meta = files.map(({ name, sha256 }) => ({
+      _type: 'file',
+      _id: name,
+      _attributes: { 'checksum.type': 'sha256', 'checksum.value': sha256 },
+    }));
+    await writeFile(join(inputs, 'all.meta'), JSON.stringify(meta));
+    await writeFile(join(stage.directory, 'names'), files.map(({ name }) => name).join(';;;'));
+    const integrity = join(dirname(stage.bridle), 'pegasus-integrity');
+    return {
+      contenders: [
+        {
+          name: 'pegasus-integrity',
+          words: ['sh', '-c', `cd ${inputs} && ${integrity} --verify=stdin <../names && exec /bin/true`],
+        },
+        // Brings them into the work directory as well.
+        {
+          name: 'bridle run',
+          words: [stage.bridle, 'run', '-q', '-w', work, '--checksums', sums, ...lists, '--', '/bin/true'],
+        },
+        {
+          name: 'openssl, one after another',
+          words: [
+            'sh',
+            '-c',
+            `cd ${inputs} && for f in file-*; do openssl dgst -sha256 "$f" || exit 1; done >../made && exec /bin/true`,
+          ],
+          needs: 'openssl',
+        },
+      ],
+      bars: [
+        { contender: 'pegasus-integrity', against: ['openssl, one after another'], speed: 1.7 },
+        { contender: 'bridle run', against: ['openssl, one after another'], speed: 1 },
+      ],
+      moves: { count: Math.round((count * size) / 1e6), unit: 'MB' },
     };
   },
 };

@@ -7,11 +7,9 @@ import { diskBig, diskSmall } from './disk.ts';
 import { gsUp, gsUpFar } from './gs.ts';
 
 import { imageFlatten, imageSif } from './image.ts';
-
 import { imageMany, imagePull, imageWarm } from './images.ts';
-
-import { jobUsage } from './job-usage.ts';
-import { jobMany, jobPrint, jobTrue } from './jobs.ts';
+import { jobClock, jobUsage } from './job-usage.ts';
+import { jobInputs, jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
 import { missing } from './missing.ts';
 import { s3BigDown, s3BigUp, s3SmallDown, s3SmallUp } from './s3.ts';
@@ -44,6 +42,7 @@ export const ROWS: readonly Row[] = [
   jobTrue,
   jobPrint,
   jobMany,
+  jobInputs,
   sftpUp,
   sftpDown,
   sftpUpGcm,
@@ -62,6 +61,7 @@ export const ROWS: readonly Row[] = [
   gsUpFar,
   s3Dav,
   jobUsage,
+  jobClock,
   imageFlatten,
   imageSif,
   imagePull,
