@@ -15,7 +15,7 @@ interface Served {
   readonly url: (path: string) => string;
   readonly env?: Readonly<Record<string, string>>;
   /** Tries at a file for which there is no room: one, unless the server does not say that this is the reason. */
-  readonly tries: number;
+  readonly tries: number | readonly number[];
   readonly says: RegExp;
   stop(): Promise<void>;
 }
@@ -55,7 +55,9 @@ const SERVERS: Readonly<Record<string, () => Promise<Served>>> = {
     const { plain, root, stop } = await startServer('ftp');
     const base = plain.replace('://', `://${LOGIN.username}:${LOGIN.password}@`);
     const env = { BRIDLE_FTP_TLS: 'off' };
-    return { root, url: (path) => `${base}/${path}`, env, tries: 1, says: /No space left on device/, stop };
+    const url = (path: string) => `${base}/${path}`;
+    // Now and then the first upload ends with a reply that does not say why.
+    return { root, url, env, tries: [1, 2], says: /No space left on device/, stop };
   },
 };
 
@@ -85,9 +87,9 @@ describe.each(Object.keys(SERVERS))('a full disk behind %s', (name) => {
       const copy = ['cp', '--attempts', '2', '--report', `report-${to}`, 'g', there(to)];
       const failed = await run(cwd, ...copy);
       expect(failed).toMatchObject({ status: 1, stderr: expect.stringMatching(server.says) });
-      if (server.tries === 1) expect(failed.stderr).toMatch(/hint: make room there.*bridle clean/);
+      if (server.tries !== 2) expect(failed.stderr).toMatch(/hint: make room there.*bridle clean/);
       const tries = fs.readFileSync(join(cwd, `report-${to}`), 'utf8').match(/"round": ?\d+/g);
-      expect(tries).toHaveLength(server.tries);
+      expect([server.tries].flat()).toContain(tries?.length);
     }
     expect(fs.readFileSync(join(small, 'f')).equals(content)).toBe(true);
 
