@@ -6,8 +6,8 @@ import { changedWhileRead, requireFile } from '../regular-file.ts';
 import { type BlockDigests, startBlocks } from './block-digests.ts';
 import { type Running, startDigest } from './digests.ts';
 
-/** Bytes of one read: it stays in the processor's own cache between reading and hashing. */
-const READ_BYTES = 256 * 1024;
+/** Bytes of one read: it stays in the nearest caches between reading and hashing. 256 KiB took a third longer, two threads at a time. */
+const READ_BYTES = 64 * 1024;
 /** Small enough to be read and hashed before anybody would ask whether to stop. */
 const GLANCE_BYTES = 64 * 1024 * 1024;
 
