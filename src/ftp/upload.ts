@@ -95,12 +95,13 @@ export async function store(storing: Storing): Promise<{ readonly count: number 
     if (size !== undefined && count < size) throw wrongSize(work, size, String(count));
     return { count };
   } catch (error) {
+    const isBroken = isBrokenOff(state);
     socket.destroy();
-    if (state.broken && !early)
+    if (isBroken && !early)
       await Promise.race([last.reply.catch(() => undefined), resolveIn(patience(dialer))]);
     await settle(session, dialer, early ? undefined : last.reply);
     // What the server says of a connection that it broke off tells more than that it is broken.
-    if (early && early.code >= 400 && state.broken) throw replyError(early, work.doing);
+    if (early && early.code >= 400 && isBroken) throw replyError(early, work.doing);
     throw toTransferError(error, work.doing);
   } finally {
     forget();
@@ -240,6 +241,11 @@ function throwBroken({ failure, broken, socket }: Sending): void {
       cause: broken,
     });
   }
+}
+
+/** True where the other side closed the connection; it may do so without an error. Asked before we close it ourselves. */
+function isBrokenOff({ broken, failure, socket }: Sending): boolean {
+  return broken !== undefined || (socket.destroyed && failure === undefined);
 }
 
 /** Ends our half of the data connection: resolves when all of it is with the kernel. */

@@ -358,6 +358,30 @@ describe('an upload', () => {
     expect(partials(server)).toEqual([]);
   });
 
+  test('P6 F23 that the server ends, to say only later what is the matter, ends with what it says', async () => {
+    const { endpoint, server } = await scene({
+      answers: {
+        STOR: async ({ say, data }) => {
+          say('150 go on');
+          const socket = await data();
+          socket.once('data', () => socket.end());
+          // When the client has long seen that the connection is gone.
+          socket.once('close', () => setTimeout(() => say('552 exceeded storage allocation'), 300));
+          socket.resume();
+          return true;
+        },
+      },
+    });
+    async function* slow() {
+      yield Buffer.alloc(MIB);
+      await delay(100);
+      yield Buffer.alloc(MIB);
+    }
+    const writing = endpoint.write!('/new', slow(), { ...call, key: KEY, retry: (unit) => unit(never) });
+    expect((await failure(writing)).code).toBe('no-space');
+    expect(partials(server)).toEqual([]);
+  });
+
   test('P2 of which the server has less than was sent is `size-mismatch`, and leaves nothing', async () => {
     const { endpoint, server } = await scene({
       answers: {

@@ -56,7 +56,7 @@ const SERVERS: Readonly<Record<string, () => Promise<Served>>> = {
     const base = plain.replace('://', `://${LOGIN.username}:${LOGIN.password}@`);
     const env = { BRIDLE_FTP_TLS: 'off' };
     const url = (path: string) => `${base}/${path}`;
-    // Now and then the first upload ends with a reply that does not say why.
+    // Now and then ProFTPD calls a full disk an input/output error (451), which may pass.
     return { root, url, env, tries: [1, 2], says: /No space left on device/, stop };
   },
 };
