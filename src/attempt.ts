@@ -2,6 +2,7 @@ import { identicalAlready, sameFile } from './already.ts';
 import type { Cache } from './cache/cache.ts';
 import { throughCache } from './caching.ts';
 import type { Clock } from './clock.ts';
+import { isMismatch } from './errors.ts';
 import { copy, isMet, link, met, move } from './in-place.ts';
 import type { BlockDigests } from './integrity/block-digests.ts';
 import { asksForDigest, NO_REQUIREMENT, type Requirement, reaches } from './integrity/policy.ts';
@@ -171,6 +172,9 @@ async function streamThrough(ends: Ends, call: AttemptCall, tools: AttemptTools)
     // The version that was read is one of the cache's file.
     const versions = { destination: result.versions?.destination };
     return { ...result, versions, notes: [...result.notes, cached.note] };
+  } catch (error) {
+    if (isMismatch(error)) cached.drop();
+    throw error;
   } finally {
     cached.close();
   }

@@ -18,6 +18,8 @@ export interface CachedSide {
   readonly side: Side;
   /** How it came to be there, for the outcome. */
   readonly note: string;
+  /** What came out of it was wrong: it is fetched anew the next time. */
+  drop(): void;
   /** Call once. */
   close(): void;
 }
@@ -59,6 +61,7 @@ export async function throughCache(
     return {
       side: { ...from, endpoint: endpointOf(read), path: obtained.path },
       note: NOTES[obtained.by],
+      drop: () => cache.drop({ digest }),
       close: () => obtained.close(),
     };
   } finally {

@@ -132,6 +132,22 @@ export function toTransferError(error: unknown, doing: string): TransferError {
   return new TransferError('unexpected', `${doing}: ${text}`, { cause: error });
 }
 
+/** What `work` gives; what it throws, as a `TransferError` that begins with `doing`. */
+export function attempting<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw toTransferError(error, doing);
+  }
+}
+
+/** True for content that is not what it must be: no further byte mends it. */
+export function isMismatch(error: unknown): boolean {
+  return (
+    error instanceof TransferError && (error.code === 'digest-mismatch' || error.code === 'size-mismatch')
+  );
+}
+
 /** `message` and then, on lines of their own, the hints of the error and of its causes. */
 export function describeError(error: TransferError): string {
   return error.hint === undefined ? error.message : `${error.message}\nhint: ${error.hint}`;

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const CONTRACT =
-  /^src\/(protocol|context|partial-name|errors|location|outcome|slabs|abort|regular-file|safe-text)\.ts$/;
+  /^src\/(protocol|context|partial-name|errors|location|outcome|slabs|abort|regular-file|safe-text|shell-word)\.ts$/;
 /** Who writes: part of every name that only we make. */
 const WRITER = /^src\/local\/writer\.ts$/;
 const REQUESTS = /^src\/(request|plan)\.ts$/;

@@ -1,10 +1,11 @@
 import fs, { constants } from 'node:fs';
-import { TransferError } from '../errors.ts';
+import { isMismatch, TransferError } from '../errors.ts';
 import { createHasher } from '../integrity/hasher.ts';
-import { diskKind, readAt, writeAt } from '../local/disk.ts';
+import { chunksOf } from '../local/chunks.ts';
+import { diskKind, writeAt } from '../local/disk.ts';
 import { writerId } from '../local/writer.ts';
 import type { Bytes, Digest } from '../protocol.ts';
-import { giveBack, SLAB_BYTES, takeSlab } from '../slabs.ts';
+import { giveBack } from '../slabs.ts';
 import type { Claim } from './claim.ts';
 import { keepContent } from './content.ts';
 import type { CachePlace, Subject } from './place.ts';
@@ -27,9 +28,6 @@ export interface FillCall {
   readonly onBytes?: (size: number) => void;
 }
 
-/** What no further byte mends. */
-const IS_WRONG: ReadonlySet<string> = new Set(['digest-mismatch', 'size-mismatch', 'range-ignored']);
-
 const { O_RDWR, O_NOFOLLOW } = constants;
 
 /**
@@ -48,22 +46,27 @@ export async function fill(
   const fd = fs.openSync(claim.path, O_RDWR | O_NOFOLLOW);
   try {
     if (wanted.wholly) fs.ftruncateSync(fd, 0);
-    const came = fs.fstatSync(fd).size;
     const part: Part = { fd, kind: diskKind(place.claims) };
-    const digest = await fillFrom(part, wanted, call).catch((error: unknown) => {
-      if (!(error instanceof TransferError) || !IS_WRONG.has(error.code)) throw error;
-      fs.ftruncateSync(fd, 0);
-      // The fault may be of the part that a broken off run left (a machine that lost its power), or of going on behind it.
-      if (came === 0) throw error;
-      return fillFrom(part, wanted, call).catch((again: unknown) => {
-        fs.ftruncateSync(fd, 0);
-        throw again;
-      });
-    });
+    const digest = await fillWhole(part, wanted, call);
     const { size } = fs.fstatSync(fd);
     return await keepContent(place, name, claim.path, { digest, size, writer: writerId() });
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** Begins again, once, when what is wrong may be what a broken off run left, or going on behind it. */
+async function fillWhole(part: Part, wanted: Wanted, call: FillCall): Promise<Digest> {
+  for (;;) {
+    const { size: came } = fs.fstatSync(part.fd);
+    try {
+      return await fillFrom(part, wanted, call);
+    } catch (error) {
+      const isWrong = isMismatch(error) || (error instanceof TransferError && error.code === 'range-ignored');
+      if (!isWrong) throw error;
+      fs.ftruncateSync(part.fd, 0);
+      if (came === 0) throw error;
+    }
   }
 }
 
@@ -86,7 +89,8 @@ async function fillFrom(part: Part, wanted: Wanted, { signal, onBytes }: FillCal
     onBytes?.(at);
   };
   try {
-    for await (const chunk of stored(part, signal)) {
+    const { size: came } = fs.fstatSync(part.fd);
+    for await (const chunk of chunksOf({ ...part, doing }, { start: 0, end: came }, signal)) {
       const wait = hasher.update(chunk);
       if (wait) await wait;
       count(chunk.length);
@@ -115,16 +119,5 @@ async function fillFrom(part: Part, wanted: Wanted, { signal, onBytes }: FillCal
     return { algorithm, value };
   } finally {
     hasher.close();
-  }
-}
-
-async function* stored({ fd, kind }: Part, signal: AbortSignal): Bytes {
-  for (let at = 0; ; ) {
-    if (signal.aborted) throw new TransferError('canceled', 'read what came before: canceled');
-    const into = takeSlab().subarray(0, SLAB_BYTES);
-    const got = await readAt(fd, into, at, kind);
-    if (got === 0) return giveBack(into);
-    yield into.subarray(0, got);
-    at += got;
   }
 }

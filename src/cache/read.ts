@@ -1,10 +1,9 @@
 import fs from 'node:fs';
 import { dirname } from 'node:path';
-import { TransferError } from '../errors.ts';
-import { diskKind, readAt } from '../local/disk.ts';
-import type { Bytes, ReadCall, Source } from '../protocol.ts';
+import { chunksOf } from '../local/chunks.ts';
+import { diskKind } from '../local/disk.ts';
+import type { ReadCall, Source } from '../protocol.ts';
 import { changedWhileRead } from '../regular-file.ts';
-import { SLAB_BYTES, takeSlabFor } from '../slabs.ts';
 import type { Content } from './content.ts';
 
 /**
@@ -15,6 +14,7 @@ export function readContent(content: Content, { range, signal }: ReadCall): Sour
   const doing = `read \`${content.path}\``;
   const { fd, size } = content;
   const end = Math.min(range?.end ?? size, size);
+  const kind = diskKind(dirname(content.path));
   const marks = () => {
     const { mtimeNs, size: bytes } = fs.fstatSync(fd, { bigint: true });
     return `${mtimeNs}-${bytes}`;
@@ -24,21 +24,9 @@ export function readContent(content: Content, { range, signal }: ReadCall): Sour
     type: 'file',
     size,
     version: `${content.digest.algorithm}:${content.digest.value}`,
-    bytes: bytesOf(range?.start ?? 0),
+    bytes: chunksOf({ fd, kind, doing }, { start: range?.start ?? 0, end }, signal),
     confirm: async () => {
       if (marks() !== before) throw changedWhileRead(doing);
     },
   };
-
-  async function* bytesOf(start: number): Bytes {
-    const kind = diskKind(dirname(content.path));
-    for (let at = start; at < end; ) {
-      if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
-      const into = takeSlabFor(end - start).subarray(0, Math.min(end - at, SLAB_BYTES));
-      const got = await readAt(fd, into, at, kind);
-      if (got === 0) throw changedWhileRead(doing);
-      yield into.subarray(0, got);
-      at += got;
-    }
-  }
 }

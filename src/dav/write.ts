@@ -1,4 +1,4 @@
-import { TransferError } from '../errors.ts';
+import { isMismatch, TransferError } from '../errors.ts';
 import { declaredDigests } from '../http/digest-fields.ts';
 import { newNonce } from '../local/writer.ts';
 import { plainPartialName } from '../partial-name.ts';
@@ -63,15 +63,11 @@ export async function writeFile(
     return stagedFile(service, { partial, path, size: stored.size, digests, retry, mayKeep, close, onMoved });
   } catch (error) {
     held.delete(partial);
-    const keep = call.onPartial !== undefined && writing.isOfUse && !isWrong(error);
+    // Wrong content is of no use to a later try.
+    const keep = call.onPartial !== undefined && writing.isOfUse && !isMismatch(error);
     if (writing.isBegun) await letGo(keep);
     throw error;
   }
-}
-
-/** Wrong content is of no use to a later try. */
-function isWrong(error: unknown): boolean {
-  return error instanceof TransferError && /^(?:size|digest)-mismatch$/.test(error.code);
 }
 
 async function sendAll(writing: Writing, bytes: Bytes): Promise<Sent> {

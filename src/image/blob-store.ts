@@ -1,9 +1,8 @@
 import { constants } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, systemClock } from '../clock.ts';
-import { errnoOf, TransferError, toTransferError } from '../errors.ts';
-import { backOffSeconds } from '../layers.ts';
+import type { Clock } from '../clock.ts';
+import { errnoOf, isMismatch, TransferError, toTransferError } from '../errors.ts';
 import { diskCalls, diskKind, readAt, syncFile, writeAt } from '../local/disk.ts';
 import { openSource } from '../local/source.ts';
 import { writerId, writerLives } from '../local/writer.ts';
@@ -11,12 +10,9 @@ import type { Bytes } from '../protocol.ts';
 import { giveBack, takeSlab } from '../slabs.ts';
 import type { Descriptor, Layer } from './image.ts';
 import type { StoreBlobCall } from './registry/blobs.ts';
+import { severalAtATime, whileItBrings } from './several.ts';
 import { type Seen, startSeen, verified } from './verified.ts';
 
-/** Layers fetched at a time, as docker and podman do. */
-export const PARALLEL = 3;
-/** Resumes in a row that brought nothing before a layer is given up. */
-export const MOST_IDLE = 5;
 /** Milliseconds after which what a killed run left is nobody's any more. */
 const STALE_MS = 7 * 86_400_000;
 
@@ -55,25 +51,16 @@ export async function storeLayers(
   const folder = join(call.directory, 'sha256');
   await mkdir(folder, { recursive: true, mode: 0o755 });
   await sweep(folder, call.isSpool ?? false);
-  const waiting = [...new Map(layers.map((layer) => [layer.descriptor.digest, layer])).values()];
-  const stop = new AbortController();
-  const signal = AbortSignal.any([call.signal, stop.signal]);
-  let first: unknown;
-  const work = async () => {
-    for (let layer = waiting.shift(); layer && !signal.aborted; layer = waiting.shift()) {
-      try {
-        await storeLayer(layer, folder, { ...call, signal });
-      } catch (error) {
-        // The others end with what they have; it is found again.
-        if (!signal.aborted) first = error;
-        stop.abort();
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
-  if (first !== undefined) throw first;
-  if (signal.aborted) throw new TransferError('canceled', 'pull: canceled');
+  const bounds = { signal: call.signal, doing: 'pull' };
+  await severalAtATime(distinct(layers), bounds, (layer, signal) =>
+    storeLayer(layer, folder, { ...call, signal }),
+  );
   return layers.map((layer) => storedLayer(layer, folder));
+}
+
+/** Each layer once: an image may have the same one several times. */
+export function distinct<L extends Layer>(layers: readonly L[]): readonly L[] {
+  return [...new Map(layers.map((layer) => [layer.descriptor.digest, layer])).values()];
 }
 
 /** The layer, its bytes from a folder; from where it came when somebody else has removed them there. */
@@ -136,37 +123,22 @@ async function storeLayer(layer: FetchableLayer, folder: string, call: StoreCall
   await rename(partial, path);
 }
 
-function isMismatch(error: unknown): boolean {
-  return (
-    error instanceof TransferError && (error.code === 'digest-mismatch' || error.code === 'size-mismatch')
-  );
-}
-
 /** Fetches what is missing, again and again while each try brings something. */
-async function fetchRest(layer: FetchableLayer, fd: number, seen: Seen, call: StoreCall): Promise<void> {
-  const { clock = systemClock, random = Math.random, signal } = call;
+function fetchRest(layer: FetchableLayer, fd: number, seen: Seen, call: StoreCall): Promise<void> {
   const kind = diskKind(call.directory);
-  for (let idle = 0; ; ) {
-    const before = seen.at;
-    try {
-      let at = seen.at;
-      for await (const chunk of await layer.readFrom(at, signal, seen)) {
+  return whileItBrings(
+    call,
+    () => seen.at,
+    async () => {
+      let { at } = seen;
+      for await (const chunk of await layer.readFrom(at, call.signal, seen)) {
         await writeAt(fd, chunk, at, kind);
         at += chunk.length;
         call.onBytes?.(chunk.length);
         giveBack(chunk);
       }
-      return;
-    } catch (error) {
-      const isHopeless =
-        !(error instanceof TransferError) || !error.transient || /mismatch$/.test(error.code);
-      if (isHopeless || signal.aborted) throw error;
-      idle = seen.at > before ? 0 : idle + 1;
-      if (idle === MOST_IDLE) throw error;
-      const wait = Math.max(backOffSeconds(idle + 1, random), error.retryAfter ?? 0);
-      await clock.sleep(wait * 1000, signal);
-    }
-  }
+    },
+  );
 }
 
 /** What of the blob is in the file already, and its digest. More than the blob has is nothing of it. */

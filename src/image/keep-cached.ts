@@ -1,16 +1,16 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Cache, Obtained } from '../cache/cache.ts';
 import { readContent } from '../cache/read.ts';
-import { type Clock, systemClock } from '../clock.ts';
-import { TransferError } from '../errors.ts';
-import { backOffSeconds } from '../layers.ts';
+import type { Clock } from '../clock.ts';
+import { isMismatch, TransferError } from '../errors.ts';
 import { copyStaged } from '../local/copy.ts';
 import { linkAtomically } from '../local/link.ts';
 import { giveBack } from '../slabs.ts';
 import { type ArchiveFormat, type Layout, layoutOf, type Piece } from './archive/members.ts';
 import { archiveBytes } from './archive/stream.ts';
-import { type FetchableLayer, MOST_IDLE, PARALLEL } from './blob-store.ts';
+import { distinct, type FetchableLayer } from './blob-store.ts';
 import type { Image } from './image.ts';
+import { severalAtATime, whileItBrings } from './several.ts';
 
 /** Goes up with every change to the bytes of an archive: those of another version are not found any more. */
 const FORMAT_VERSION = 1;
@@ -63,57 +63,35 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
       return layout.size;
     } catch (error) {
       if (tries === MOST_TRIES || signal.aborted || !(error instanceof TransferError)) throw error;
-      if (/mismatch$/.test(error.code)) cache.drop(subject);
+      if (isMismatch(error)) cache.drop(subject);
       // Dropped by another process between finding and linking it.
       else if (error.code !== 'not-found') throw error;
     }
   }
 }
 
-async function storeLayers(layers: readonly FetchableLayer[], call: KeepCachedCall): Promise<void> {
-  const waiting = [...new Map(layers.map((layer) => [layer.descriptor.digest, layer])).values()];
-  const stop = new AbortController();
-  const signal = AbortSignal.any([call.signal, stop.signal]);
-  let first: unknown;
-  const work = async () => {
-    for (let layer = waiting.shift(); layer && !signal.aborted; layer = waiting.shift()) {
-      try {
-        await storeLayer(layer, { ...call, signal });
-      } catch (error) {
-        if (!signal.aborted) first = error;
-        stop.abort();
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
-  if (first !== undefined) throw first;
-  if (signal.aborted) throw new TransferError('canceled', 'pull: canceled');
+function storeLayers(layers: readonly FetchableLayer[], call: KeepCachedCall): Promise<void> {
+  const bounds = { signal: call.signal, doing: 'pull' };
+  return severalAtATime(distinct(layers), bounds, (layer, signal) => storeLayer(layer, { ...call, signal }));
 }
 
 /** Again and again while each try brings something: the cache goes on with what came. */
-async function storeLayer(layer: FetchableLayer, call: KeepCachedCall): Promise<void> {
-  const { signal, clock = systemClock } = call;
+function storeLayer(layer: FetchableLayer, call: KeepCachedCall): Promise<void> {
+  const { signal } = call;
   let came = 0;
   const onBytes = (bytes: number) => {
     came += bytes;
     call.onBytes?.(bytes);
   };
-  for (let [idle, before] = [0, 0]; ; before = came) {
-    try {
+  return whileItBrings(
+    call,
+    () => came,
+    async () => {
       // What came before is counted again as it is read again.
       onBytes(-came);
       await layer.store?.({ signal, onBytes });
-      return;
-    } catch (error) {
-      const isHopeless =
-        !(error instanceof TransferError) || !error.transient || /mismatch$/.test(error.code);
-      if (isHopeless || signal.aborted) throw error;
-      idle = came > before ? 0 : idle + 1;
-      if (idle === MOST_IDLE) throw error;
-      const wait = Math.max(backOffSeconds(idle + 1, Math.random), error.retryAfter ?? 0);
-      await clock.sleep(wait * 1000, signal);
-    }
-  }
+    },
+  );
 }
 
 /** Rejects with `digest-mismatch` or `size-mismatch` when the file is not what the layout says. */

@@ -15,8 +15,8 @@ const EXECUTABLE = 0o555;
 
 /**
  * The program that `name` means: a path as it is, else a file of the working directory, else one in the first of the
- * directories in `searchPath`. A path with a slash is not looked for there: `./count` would become `/usr/bin/./count`. It must be a regular file that can be read and run; with `make`, its mode is changed
- * to that.
+ * directories in `searchPath`. A path with a slash is not looked for there: `./count` would become `/usr/bin/./count`. It
+ * must be a regular file that can be read and run; with `make`, its mode is changed to that.
  */
 export function findExecutable(name: ByteText, searchPath: ByteText | undefined, make: boolean): Executable {
   const path = locate(name, searchPath);

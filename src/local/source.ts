@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Range, ReadCall, Source, Stat } from '../protocol.ts';
 import { changedWhileRead, fileVersion, requireFile } from '../regular-file.ts';
-import { SLAB_BYTES, SMALL_BYTES, takeSlabFor } from '../slabs.ts';
-import { type DiskCalls, type DiskKind, diskCalls, diskKind, readAt } from './disk.ts';
+import { chunksOf } from './chunks.ts';
+import { type DiskCalls, type DiskKind, diskCalls, diskKind } from './disk.ts';
 
 /** What lstat or stat said, in the contract's terms. */
 export function statOf(stat: BigIntStats): Stat {
@@ -82,7 +82,7 @@ function sourceOf(file: OpenFile, stat: Stat, call: ReadCall): Source {
   async function* bytes(): AsyncGenerator<Uint8Array> {
     started = true;
     try {
-      yield* chunks(file, range.start, end, call.signal);
+      yield* chunksOf({ ...file, doing: `read \`${file.path}\`` }, { start: range.start, end }, call.signal);
       const now = fileVersion(await file.calls.fstat(file.fd));
       if (now !== file.version) verdict = changedWhileRead(`read \`${file.path}\``);
       ended = true;
@@ -105,26 +105,4 @@ function sourceOf(file: OpenFile, stat: Stat, call: ReadCall): Source {
       await file.calls.close(file.fd);
     },
   };
-}
-
-async function* chunks(
-  file: OpenFile,
-  start: number,
-  end: number,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  for (let at = start; at < end; ) {
-    if (signal.aborted) throw new TransferError('canceled', `read \`${file.path}\`: canceled`);
-    const want = Math.min(end - at, SLAB_BYTES);
-    const into = takeSlabFor(end - start).subarray(0, want);
-    const got = await readAt(
-      file.fd,
-      into,
-      at,
-      want <= SMALL_BYTES && file.kind === 'disk' ? 'memory' : file.kind,
-    );
-    if (got === 0) throw changedWhileRead(`read \`${file.path}\``);
-    yield got === want ? into : into.subarray(0, got);
-    at += got;
-  }
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { errnoOf, TransferError } from '../errors.ts';
+import { isNoTls } from '../http/tls.ts';
 import type { Bytes, Context, HttpResponse, S3Access } from '../protocol.ts';
 import { addressOf, encodeName } from './address.ts';
 import { type Failure, failureOf, readFailure, readText, s3Error, saysStale } from './failures.ts';
@@ -213,11 +214,6 @@ async function* piecesOf(body: Uint8Array): Bytes {
 
 /** There is no service at the place that was asked. */
 const NOBODY: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND']);
-/** What OpenSSL makes of a peer that speaks no TLS. */
-const NO_TLS: ReadonlySet<string> = new Set([
-  'ERR_SSL_WRONG_VERSION_NUMBER',
-  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
-]);
 
 /** With a hint at where the address came from, for what a wrong one is likely to cause. */
 function explained(
@@ -228,7 +224,7 @@ function explained(
   if (!(error instanceof TransferError)) return error;
   const { code, message } = error;
   const errno = errnoOf(error.cause) ?? '';
-  if (isSecure && access.endpoint?.startsWith('http:') && NO_TLS.has(errno)) {
+  if (isSecure && access.endpoint?.startsWith('http:') && isNoTls(error.cause)) {
     // As the endpoint says itself: it will not be otherwise the next time.
     const hint = `\`s3s\` asks by TLS, though the endpoint of ${access.source} has \`http:\`; \`s3\` asks as it says`;
     return new TransferError('invalid-request', message, { cause: error, hint });

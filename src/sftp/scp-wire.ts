@@ -157,8 +157,3 @@ export async function readHead(talk: ScpTalk, doing: string): Promise<ScpHead | 
     await talk.send('\0');
   }
 }
-
-/** One word for the shell over there, whatever is in it. */
-export function shellWord(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}

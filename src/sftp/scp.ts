@@ -1,8 +1,9 @@
 import { TransferError, toTransferError } from '../errors.ts';
 import type { Bytes, Endpoint, Source, Staged, WriteCall } from '../protocol.ts';
+import { shellWord } from '../shell-word.ts';
 import type { Connector } from './connect.ts';
 import { newPartialPath } from './partials.ts';
-import { DIRECTORY, readHead, type ScpHead, type ScpTalk, scpError, shellWord, talkScp } from './scp-wire.ts';
+import { DIRECTORY, readHead, type ScpHead, type ScpTalk, scpError, talkScp } from './scp-wire.ts';
 
 const MIB = 1024 * 1024;
 

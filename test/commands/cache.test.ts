@@ -61,7 +61,7 @@ describe('--cache', () => {
     expect(statSync(join(cwd, 'two/file.bin')).mode & 0o777).toBe(0o666 & ~process.umask());
   });
 
-  test('P2 a file of it that rots is found, and the bytes come from the source', async () => {
+  test('P2 a file of it that rots is found and dropped, and the bytes come from the source', async () => {
     const server = await serve();
     const cwd = place(server);
     await bridle(cp(server, 'one/file.bin'), { cwd });
@@ -73,6 +73,7 @@ describe('--cache', () => {
     utimesSync(path, atime, mtime);
     const run = await bridle(cp(server, 'two/file.bin'), { cwd });
     expect(run.status).toBe(0);
+    expect(readdirSync(join(cwd, 'cache/content'))).toEqual([]);
     expect(hashOf(join(cwd, 'two/file.bin'))).toBe(digestOf(server));
   });
 

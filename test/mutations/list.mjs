@@ -98,13 +98,13 @@ export const MUTATIONS = {
   },
   'a wrong layer stays in the cache': {
     file: 'src/image/registry/cached-blobs.ts',
-    from: 'if (error instanceof TransferError && /mismatch$/.test(error.code)) drop();',
+    from: 'if (isMismatch(error)) drop();',
     to: '',
     test: [CACHED, 'S8 whose layer was damaged'],
   },
   'a pull from the cache that breaks off is given up': {
-    file: 'src/image/keep-cached.ts',
-    from: 'if (isHopeless || signal.aborted) throw error;',
+    file: 'src/image/several.ts',
+    from: 'if (!mayPass || signal.aborted) throw error;',
     to: 'throw error;',
     test: [CACHED, 'P4 that breaks off'],
   },
@@ -1162,5 +1162,17 @@ export const MUTATIONS = {
     from: 'while (read.delete(ended)) adding[ended++]?.end();',
     to: 'adding[at]?.end();',
     test: ['test/image/flatten.test.ts', 'are put one upon the other in their order'],
+  },
+  'a file of the cache that was found wrong stays': {
+    file: 'src/attempt.ts',
+    from: 'if (isMismatch(error)) cached.drop();',
+    to: '',
+    test: ['test/commands/cache.test.ts', 'P2 a file of it that rots'],
+  },
+  'what a server says of a connection that it closed is not heard': {
+    file: 'src/ftp/upload.ts',
+    from: 'return broken !== undefined || (socket.destroyed && failure === undefined);',
+    to: 'return broken !== undefined;',
+    test: ['test/ftp/faults.test.ts', 'P6 F23 that the server ends'],
   },
 };

@@ -1,8 +1,8 @@
 import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
 import { convertImage } from '../../image/keep.ts';
-import { formatPlatform } from '../../image/platform.ts';
-import { formatSize, plural, safeText } from '../../report/format.ts';
+import { safeText } from '../../report/format.ts';
+import { keptFacts, keptLine } from './kept.ts';
 import { parseImage } from './order.ts';
 import { target } from './pull.ts';
 import type { Work } from './tools.ts';
@@ -25,17 +25,8 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
     programs: io.env.PATH ?? '',
   });
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
-  const told = {
-    name: image.name,
-    manifest: image.manifest.descriptor.digest,
-    platform: formatPlatform(image.platform),
-    layers: image.layers.length,
-    file: path,
-    format,
-    bytes,
-  };
-  if (values.json) return io.out(`${JSON.stringify(told)}\n`);
+  const kept = { path, format, bytes };
+  if (values.json) return io.out(`${JSON.stringify(keptFacts(image, image.name, kept))}\n`);
   if (values.quiet) return;
-  const what = `${told.platform}, ${plural(told.layers, 'layer')}, ${formatSize(bytes)}`;
-  io.out(`${safeText(image.name)}\n  ${what} → ${safeText(to)} (${format})\n`);
+  io.out(`${safeText(image.name)}\n  ${keptLine(image, to, kept)}\n`);
 }

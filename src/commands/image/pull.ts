@@ -3,13 +3,13 @@ import { join, resolve } from 'node:path';
 import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
 import { type KeepFormat, keepImage } from '../../image/keep.ts';
-import { formatPlatform } from '../../image/platform.ts';
 import { formatReference } from '../../image/reference.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
 import { findImage } from '../../image/registry/resolve.ts';
-import { formatSize, plural, safeText } from '../../report/format.ts';
+import { formatSize, safeText } from '../../report/format.ts';
 import { stateDirectory } from '../../state-directory.ts';
 import { openCacheOf } from '../open-cache.ts';
+import { keptFacts, keptLine } from './kept.ts';
 import { registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import type { Work } from './tools.ts';
@@ -58,20 +58,12 @@ async function pullTo(
     for (const line of resumed) io.err(`${line}\n`);
     if (limit) io.err(`${safeText(reference.registry)}: ${describeLimit(limit)}\n`);
   }
-  const { descriptor } = image.manifest;
-  const told = {
-    name: formatReference(reference),
-    digest,
-    manifest: descriptor.digest,
-    platform: formatPlatform(image.platform),
-    layers: image.layers.length,
-    file: path,
-    format,
-    bytes,
-  };
-  if (values.json) return io.out(`${JSON.stringify(told)}\n`);
-  const what = `${told.platform}, ${plural(told.layers, 'layer')}, ${formatSize(bytes)}`;
-  io.out(`${formatReference({ ...reference, digest })}\n  ${what} → ${safeText(file)} (${format})\n`);
+  const kept = { path, format, bytes };
+  if (values.json) {
+    const { name: own, ...facts } = keptFacts(image, formatReference(reference), kept);
+    return io.out(`${JSON.stringify({ name: own, digest, ...facts })}\n`);
+  }
+  io.out(`${formatReference({ ...reference, digest })}\n  ${keptLine(image, file, kept)}\n`);
 }
 
 /** What the file is to be: as asked, or as its name says by a word before it. */

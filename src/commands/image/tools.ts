@@ -4,14 +4,13 @@ import type { Platform } from '../../image/image.ts';
 import { parsePlatform } from '../../image/platform.ts';
 import { type Found, findImage, type RegistryTools } from '../../image/registry/resolve.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
-import { localLocation, type UrlSecret } from '../../location.ts';
+import type { UrlSecret } from '../../location.ts';
 import type { HttpClient } from '../../protocol.ts';
-import { safeText } from '../../report/format.ts';
 import type { Io } from '../io.ts';
 import type { Values } from '../option.ts';
 import type { IMAGE_OPTIONS } from '../options.ts';
-import { openCredentials, openHttp } from '../session.ts';
 import type { Named } from './order.ts';
+import { openRegistries } from './registry-tools.ts';
 
 export type ImageValues = Values<typeof IMAGE_OPTIONS>;
 
@@ -26,40 +25,16 @@ export interface Work {
   tools(secret: UrlSecret | undefined, cache?: Cache): RegistryTools;
 }
 
-/** Connections with one registry: three layers, and what is asked meanwhile. */
-const CONNECTIONS = 4;
-
 /** Throws `invalid-request` for settings that cannot be meant. */
 export function openWork(values: ImageValues, io: Io, signal: AbortSignal): Work {
-  const warned = new Set<string>();
-  const warn = (key: string, message: string) => {
-    if (!warned.has(key)) io.err(`warning: ${safeText(message)}\n`);
-    warned.add(key);
-  };
-  const http = openHttp(values, { env: io.env, connections: CONNECTIONS, warn });
   const settings = registrySettings({
     BRIDLE_INSECURE_REGISTRY: values.insecureRegistry.join(','),
     BRIDLE_REGISTRY_MIRROR: values.mirror.join(','),
   });
-  let credentials: ReturnType<typeof openCredentials> | undefined;
-  return {
-    values,
-    io,
-    signal,
-    http,
-    platform: values.platform === undefined ? undefined : parsePlatform(values.platform),
-    tools: (secret, cache) => ({
-      http,
-      cache,
-      settings,
-      warn,
-      async secretsFor(registry, repository, again) {
-        credentials ??= openCredentials({ env: io.env, warn }, values.sshHostKey);
-        const location = { ...localLocation(`/${repository}`), scheme: 'docker', authority: registry };
-        return (await credentials).secretsFor(location, secret, again);
-      },
-    }),
-  };
+  const say = (line: string) => io.err(`${line}\n`);
+  const { http, tools } = openRegistries(values, settings, { env: io.env, say });
+  const platform = values.platform === undefined ? undefined : parsePlatform(values.platform);
+  return { values, io, signal, http, platform, tools };
 }
 
 /** An image of either kind, found. */

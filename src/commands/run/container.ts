@@ -2,14 +2,17 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { formatReference } from '../../image/reference.ts';
+import { beginsAsSif } from '../../image/sif/layout.ts';
 import { findPacker } from '../../image/sif/packer.ts';
-import { type ByteText, fromText, readable } from '../../job/byte-text.ts';
+import { beginsAsSquashfs } from '../../image/sif/superblock.ts';
+import { fromText, readable } from '../../job/byte-text.ts';
 import type { CommandLine } from '../../job/container.ts';
 import { type Container, openContainer } from '../../job/containers/container.ts';
 import { type Engine, type EngineName, findEngine, type ImageForm } from '../../job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../job/containers/order.ts';
 import { planContainer } from '../../job/containers/plan.ts';
 import { splitCommand } from '../../job/words.ts';
+import { shellWord } from '../../shell-word.ts';
 import { registryImage } from '../image/order.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
 import type { RunOrder } from './order.ts';
@@ -25,9 +28,8 @@ export interface ContainerChoice {
   readonly more: readonly string[];
 }
 
-/** Where a SIF says that it is one: 10 bytes at 32 (SIF specification, global header). A bare squashfs begins with `hsqs`. */
-const SIF_MAGIC = { at: 32, text: 'SIF_MAGIC\0' };
-const SQUASHFS_MAGIC = { at: 0, text: 'hsqs' };
+/** More than what tells a SIF file from an archive. */
+const HEAD_BYTES = 64;
 /** What tells the job where to write facts about itself. */
 const OWN_VARIABLES = ['KICKSTART_METADATA', 'KICKSTART_INTEGRITY_DATA'];
 
@@ -71,18 +73,16 @@ function formOf(image: string): { readonly image: string; readonly form: ImageFo
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat) return { image, form: 'name' };
   if (stat.isDirectory()) return { image: path, form: 'directory' };
-  return {
-    image: path,
-    form: [SIF_MAGIC, SQUASHFS_MAGIC].some((magic) => has(path, magic)) ? 'sif' : 'archive',
-  };
+  const head = firstBytes(path);
+  return { image: path, form: beginsAsSif(head) || beginsAsSquashfs(head) ? 'sif' : 'archive' };
 }
 
-function has(path: string, { at, text }: typeof SIF_MAGIC): boolean {
-  const found = Buffer.alloc(text.length);
+function firstBytes(path: string): Uint8Array {
+  const head = Buffer.alloc(HEAD_BYTES);
   try {
     const fd = openSync(path, 'r');
     try {
-      return readSync(fd, found, 0, text.length, at) === text.length && found.toString('latin1') === text;
+      return head.subarray(0, readSync(fd, head, 0, head.length, 0));
     } finally {
       closeSync(fd);
     }
@@ -185,7 +185,5 @@ export function dryRunLines(
 const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
 
 function shellLine(words: CommandLine): string {
-  const quoted = (word: ByteText) =>
-    PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
-  return words.map(quoted).join(' ');
+  return words.map((word) => (PLAIN_WORD.test(word) ? word : shellWord(word))).join(' ');
 }

@@ -6,12 +6,11 @@ import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
 import { findImage } from '../../image/registry/resolve.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
-import { localLocation } from '../../location.ts';
 import { safeText } from '../../safe-text.ts';
 import { stateDirectory } from '../../state-directory.ts';
 import { registryImage } from '../image/order.ts';
+import { openRegistries } from '../image/registry-tools.ts';
 import type { Io } from '../io.ts';
-import { openCredentials, openHttp } from '../session.ts';
 import type { RunOrder } from './order.ts';
 
 /** An image that was fetched for a job. */
@@ -29,9 +28,6 @@ interface PullCall {
   readonly say: (line: string) => void;
 }
 
-/** Connections with one registry: three layers, and what is asked meanwhile. */
-const CONNECTIONS = 4;
-
 /**
  * Fetches the image `name` of a registry into a directory of its own below `TMPDIR`, as `bridle image pull` does, each
  * layer compared with its digest. Rejects as `findImage` and `keepImage` do; nothing is left then but layers to go on
@@ -41,29 +37,14 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   const { values, io, signal, say } = call;
   const { env } = io;
   const { reference, secret } = registryImage(name);
-  const warned = new Set<string>();
-  const warn = (key: string, message: string) => {
-    if (!warned.has(key)) say(`warning: ${safeText(message)}`);
-    warned.add(key);
-  };
   const settings = registrySettings(env);
-  const http = openHttp(values, { env, connections: CONNECTIONS, warn });
+  const { http, warn, tools } = openRegistries(values, settings, { env, say });
   const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
     throw toTransferError(error, `pulling \`${formatReference(reference)}\``);
   });
   const close = () => rm(directory, { recursive: true, force: true });
   try {
-    const credentials = await openCredentials({ env, warn }, values.sshHostKey);
-    const tools = {
-      http,
-      settings,
-      warn,
-      secretsFor(registry: string, repository: string, again: boolean) {
-        const location = { ...localLocation(`/${repository}`), scheme: 'docker', authority: registry };
-        return credentials.secretsFor(location, secret, again);
-      },
-    };
-    const { image, digest, notes } = await findImage(reference, tools, {
+    const { image, digest, notes } = await findImage(reference, tools(secret), {
       platform: settings.platform,
       signal,
     });

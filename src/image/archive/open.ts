@@ -16,6 +16,7 @@ import {
 import type { Descriptor, Image, Platform } from '../image.ts';
 import { MEDIA } from '../media-types.ts';
 import { choosePlatform, formatPlatform, hostPlatform, imagesIn } from '../platform.ts';
+import { beginsAsSif } from '../sif/layout.ts';
 import { requireBlob } from '../verified.ts';
 import { GZIP, layerOf, nameOf, openDocker, ZSTD } from './docker.ts';
 import { type Files, openDirectory, readWhole } from './files.ts';
@@ -40,7 +41,6 @@ export interface OpenCall {
   readonly signal: AbortSignal;
 }
 
-const SIF_AT = 32;
 const NESTED = 4;
 
 /**
@@ -76,7 +76,7 @@ export async function openImage(path: string, call: OpenCall): Promise<OpenedIma
 async function refuseOthers(path: string, doing: string): Promise<void> {
   const head = await firstBytes(path, 64);
   const starts = (magic: readonly number[]) => magic.every((byte, index) => head[index] === byte);
-  if (head.subarray(SIF_AT, SIF_AT + 9).toString('latin1') === 'SIF_MAGIC') {
+  if (beginsAsSif(head)) {
     throw new TransferError('unsupported', `${doing}: it is a SIF file`, {
       hint: '`apptainer inspect` reads it',
     });

@@ -1,7 +1,7 @@
 import type { Cache, Obtained } from '../../cache/cache.ts';
 import type { FillCall } from '../../cache/fill.ts';
 import { readContent } from '../../cache/read.ts';
-import { TransferError } from '../../errors.ts';
+import { isMismatch } from '../../errors.ts';
 import type { Bytes } from '../../protocol.ts';
 import { giveBack } from '../../slabs.ts';
 import type { Pointer } from '../documents.ts';
@@ -72,7 +72,7 @@ async function* dropping(bytes: Bytes, obtained: Obtained, drop: () => void): As
   try {
     yield* bytes;
   } catch (error) {
-    if (error instanceof TransferError && /mismatch$/.test(error.code)) drop();
+    if (isMismatch(error)) drop();
     throw error;
   } finally {
     obtained.close();

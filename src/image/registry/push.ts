@@ -5,12 +5,10 @@ import type { Bytes } from '../../protocol.ts';
 import type { Descriptor, Image } from '../image.ts';
 import { isForeignLayer } from '../media-types.ts';
 import { formatReference, parseReference, type Reference } from '../reference.ts';
+import { severalAtATime } from '../several.ts';
 import { type Asking, createRegistry, type Registry } from './client.ts';
 import { placesOf } from './hosts.ts';
 import type { RegistryTools } from './resolve.ts';
-
-/** Blobs sent at a time. */
-const PARALLEL = 3;
 
 /** What became of the blobs of an image. */
 export interface Pushed {
@@ -101,28 +99,14 @@ async function pushBlobs(
   counts: Counts,
   call: { readonly signal: AbortSignal; readonly onBytes?: (bytes: number) => void },
 ): Promise<void> {
-  const waiting = [...blobs];
-  const stop = new AbortController();
-  const signal = AbortSignal.any([call.signal, stop.signal]);
-  let first: unknown;
-  const work = async () => {
-    for (let blob = waiting.shift(); blob && !signal.aborted; blob = waiting.shift()) {
-      const current = blob;
-      try {
-        const retry = retryUnit(systemClock, Math.random, signal);
-        const how = await retry((within) => pushBlob(current, target, within));
-        counts[how] += 1;
-        if (how === 'sent') counts.bytes += current.descriptor.size;
-        call.onBytes?.(current.descriptor.size);
-      } catch (error) {
-        if (!signal.aborted) first = error;
-        stop.abort();
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
-  if (first !== undefined) throw first;
-  if (signal.aborted) throw new TransferError('canceled', `${target.doing}: canceled`);
+  const bounds = { signal: call.signal, doing: target.doing };
+  await severalAtATime(blobs, bounds, async (blob, signal) => {
+    const retry = retryUnit(systemClock, Math.random, signal);
+    const how = await retry((within) => pushBlob(blob, target, within));
+    counts[how] += 1;
+    if (how === 'sent') counts.bytes += blob.descriptor.size;
+    call.onBytes?.(blob.descriptor.size);
+  });
 }
 
 async function pushBlob(

@@ -13,6 +13,12 @@ export const PARTITION_ALIGNMENT = 4096;
 
 export const LAUNCH = '#!/usr/bin/env run-singularity\n';
 export const MAGIC = 'SIF_MAGIC';
+/** Whether the first bytes of a file are those of a SIF file; 42 of them tell. */
+export function beginsAsSif(head: Uint8Array): boolean {
+  const magic = Buffer.from(head.subarray(HEADER.magic, HEADER.magic + MAGIC.length + 1));
+  return magic.toString('latin1') === `${MAGIC}\0`;
+}
+
 export const VERSION = '01';
 
 export const DATA_TYPES = {

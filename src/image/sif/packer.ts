@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import fs from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { onAbort } from '../../abort.ts';
 import { TransferError, toTransferError } from '../../errors.ts';
+import { findProgram } from '../../find-program.ts';
 import type { Bytes } from '../../protocol.ts';
 import { safeText } from '../../safe-text.ts';
 
@@ -27,24 +26,11 @@ const SMALL = 64 * 1024;
 
 /** The packer in the directories of `path`, as in `PATH`. Throws `unsupported` when there is none. */
 export function findPacker(path: string): Packer {
-  for (const name of PACKERS) {
-    for (const directory of path.split(delimiter)) {
-      const file = join(directory, name);
-      if (directory.startsWith('/') && isProgram(file)) return { name, file };
-    }
-  }
+  const found = findProgram(PACKERS, path);
+  if (found) return found;
   throw new TransferError('unsupported', `making a SIF file: none of ${PACKERS.join(', ')} is in PATH`, {
     hint: "install Debian's `squashfs-tools-ng` (or `squashfs-tools`): apt-get install squashfs-tools-ng",
   });
-}
-
-function isProgram(file: string): boolean {
-  try {
-    fs.accessSync(file, fs.constants.X_OK);
-    return fs.statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }
 
 export interface PackCall {

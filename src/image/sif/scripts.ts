@@ -1,4 +1,5 @@
 import { TransferError } from '../../errors.ts';
+import { shellWord } from '../../shell-word.ts';
 
 /** What an image's configuration says of running it (OCI image specification, `config.md`). */
 export interface RunConfiguration {
@@ -51,9 +52,6 @@ function strings(config: Record<string, unknown>, field: string): readonly strin
   );
 }
 
-/** A word of a shell script that is `text` to the byte. */
-export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
 /** A shell keeps no others. */
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -63,7 +61,7 @@ export function environmentScript({ environment }: RunConfiguration): string {
     const at = entry.indexOf('=');
     const name = at === -1 ? entry : entry.slice(0, at);
     if (!VARIABLE.test(name)) return [];
-    const value = quoted(at === -1 ? '' : entry.slice(at + 1));
+    const value = shellWord(at === -1 ? '' : entry.slice(at + 1));
     if (name === 'PATH') return [`export PATH=${value}`];
     return [`if [ -z "\${${name}:-}" ]; then ${name}=${value}; fi`, `export ${name}`];
   });
@@ -72,7 +70,7 @@ export function environmentScript({ environment }: RunConfiguration): string {
 
 /** Runs entrypoint and command; arguments stand in the command's place. Without either: a shell. */
 export function runScript({ entrypoint, command }: RunConfiguration): string {
-  const words = (list: readonly string[]) => list.map(quoted).join(' ');
+  const words = (list: readonly string[]) => list.map(shellWord).join(' ');
   const lines = ['#!/bin/sh'];
   if (command.length > 0) lines.push(`if [ "$#" -eq 0 ]; then set -- ${words(command)}; fi`);
   if (entrypoint.length > 0) lines.push(`set -- ${words(entrypoint)} "$@"`);

@@ -19,9 +19,16 @@ const MOST_LOG = 20;
 const TABLES = [48, 56, 64, 72, 80, 88];
 const NO_TABLE = 0xffff_ffff_ffff_ffffn;
 
+const MAGIC = 'hsqs';
+
+/** Whether the first bytes are those of a squashfs; 4 of them tell. */
+export function beginsAsSquashfs(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(0, MAGIC.length)).toString('latin1') === MAGIC;
+}
+
 /** The superblock of a squashfs 4.0 in a partition of `size` bytes, or what is wrong with it. */
 export function readSuperblock(bytes: Buffer, size: number): Superblock | string {
-  if (bytes.toString('latin1', 0, 4) !== 'hsqs') return 'does not begin as a squashfs';
+  if (!beginsAsSquashfs(bytes)) return 'does not begin as a squashfs';
   if (bytes.readUInt16LE(28) !== 4 || bytes.readUInt16LE(30) !== 0) return 'is no squashfs of version 4.0';
   const compression = COMPRESSIONS[bytes.readUInt16LE(20)];
   if (!compression) return 'is compressed by nothing that squashfs knows';

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { TransferError, toTransferError } from '../../errors.ts';
+import { attempting, TransferError } from '../../errors.ts';
 import { changedWhileRead } from '../../regular-file.ts';
 import type { LineCursor, ManifestItem } from './manifest.ts';
 import type { ManifestSource } from './open.ts';
@@ -72,17 +72,10 @@ function linesInMemory(bytes: Uint8Array): LineBytes {
 function linesInFile({ path, seen }: Exclude<ManifestSource, Uint8Array>): LineBytes {
   const doing = `read \`${path}\``;
   const buffer = Buffer.allocUnsafeSlow(LONGEST_LINE + 2);
-  const attempt = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw toTransferError(error, doing);
-    }
-  };
-  const fd = attempt(() => openSync(path, 'r'));
+  const fd = attempting(doing, () => openSync(path, 'r'));
   const lineAt = (at: number): Uint8Array => {
     // Not the time of its status: that changes when it gets another name, too.
-    const now = attempt(() => fstatSync(fd, { bigint: true }));
+    const now = attempting(doing, () => fstatSync(fd, { bigint: true }));
     if (
       now.ino !== seen.ino ||
       now.dev !== seen.dev ||
@@ -91,7 +84,7 @@ function linesInFile({ path, seen }: Exclude<ManifestSource, Uint8Array>): LineB
     )
       throw changedWhileRead(doing);
     for (const most of [USUAL_LINE, buffer.length]) {
-      const got = attempt(() => readSync(fd, buffer, 0, most, at));
+      const got = attempting(doing, () => readSync(fd, buffer, 0, most, at));
       const line = upToEnd(buffer.subarray(0, got));
       if (got < most || line.at(-1) === LF || most === buffer.length) return line;
     }

@@ -1,5 +1,5 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { toTransferError } from '../../errors.ts';
+import { attempting } from '../../errors.ts';
 import { changedWhileRead } from '../../regular-file.ts';
 import { identityOf, isSame } from '../digest-file.ts';
 import { detectFormat, hintOf } from './detect.ts';
@@ -60,28 +60,17 @@ function headOf(file: ListFile): Uint8Array {
 }
 
 function wholeOf({ path }: ListFile): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw toTransferError(error, `read \`${path}\``);
-  }
+  return attempting(`read \`${path}\``, () => readFileSync(path));
 }
 
 /** The next block takes the place of the one before. */
 function* blocksOf({ path, seen }: ListFile): Generator<Uint8Array> {
   const doing = `read \`${path}\``;
   const buffer = Buffer.allocUnsafeSlow(BLOCK);
-  const attempt = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw toTransferError(error, doing);
-    }
-  };
-  const fd = attempt(() => openSync(path, 'r'));
+  const fd = attempting(doing, () => openSync(path, 'r'));
   try {
     for (let got = BLOCK; got > 0; ) {
-      got = attempt(() => readSync(fd, buffer, 0, BLOCK, null));
+      got = attempting(doing, () => readSync(fd, buffer, 0, BLOCK, null));
       if (got > 0) yield buffer.subarray(0, got);
     }
     if (!isSame(identityOf(seen), identityOf(fstatSync(fd, { bigint: true })))) throw changedWhileRead(doing);

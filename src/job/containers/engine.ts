@@ -1,6 +1,6 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { TransferError } from '../../errors.ts';
+import { findProgram } from '../../find-program.ts';
 
 /** What runs containers here. */
 export type EngineName = 'podman' | 'docker' | 'apptainer' | 'singularity' | 'shifter';
@@ -42,7 +42,11 @@ const INITS: Readonly<Partial<Record<EngineName, readonly string[]>>> = {
  * The engine to run an image of this form with: the one asked for, else the best that is in `path`. Throws
  * `invalid-request` when it cannot run the form, `not-found` when there is none.
  */
-export function findEngine(asked: EngineName | 'auto', form: ImageForm, path: string | undefined): Engine {
+export function findEngine(
+  asked: EngineName | 'auto',
+  form: ImageForm,
+  path = '/usr/local/bin:/usr/bin:/bin',
+): Engine {
   const fitting = FOR_FORM[form];
   if (asked !== 'auto' && !fitting.includes(asked)) {
     throw new TransferError(
@@ -50,17 +54,15 @@ export function findEngine(asked: EngineName | 'auto', form: ImageForm, path: st
       `--engine: expected one that runs ${NAMED[form]} (${fitting.join(', ')}), got \`${asked}\``,
     );
   }
-  for (const name of asked === 'auto' ? fitting : [asked]) {
-    const program = findProgram(name, path);
-    if (program === undefined) continue;
-    const init = INITS[name]?.find((one) => existsSync(one));
-    return { name, program, ...(init === undefined ? {} : { init }) };
+  const wanted = asked === 'auto' ? fitting : [asked];
+  const found = findProgram(wanted, path);
+  if (found) {
+    const init = INITS[found.name]?.find((one) => existsSync(one));
+    return { name: found.name, program: found.file, ...(init === undefined ? {} : { init }) };
   }
-  throw new TransferError(
-    'not-found',
-    `running a container: none of ${(asked === 'auto' ? fitting : [asked]).join(', ')} is in PATH`,
-    { hint: 'install one of them, or add its directory to PATH' },
-  );
+  throw new TransferError('not-found', `running a container: none of ${wanted.join(', ')} is in PATH`, {
+    hint: 'install one of them, or add its directory to PATH',
+  });
 }
 
 const NAMED: Readonly<Record<ImageForm, string>> = {
@@ -69,17 +71,3 @@ const NAMED: Readonly<Record<ImageForm, string>> = {
   directory: 'a directory',
   name: 'an image by name',
 };
-
-function findProgram(name: string, path = '/usr/local/bin:/usr/bin:/bin'): string | undefined {
-  for (const directory of path.split(':')) {
-    if (!directory.startsWith('/')) continue;
-    const file = join(directory, name);
-    try {
-      accessSync(file, constants.X_OK);
-      if (statSync(file).isFile()) return file;
-    } catch {
-      // The next one.
-    }
-  }
-  return undefined;
-}
