@@ -36,6 +36,16 @@ describe('bridle run --image of a registry', () => {
     expect(run.stdout + docker.stdout).not.toContain('secret');
   });
 
+  test.each([
+    [['shifter:///rynge/montage:latest'], 'rynge/montage:latest'],
+    [['docker:///rynge/montage:latest', '--engine', 'shifter'], 'docker:rynge/montage:latest'],
+  ])('%j is left to shifter, by the name that it knows', async (args, name) => {
+    const { cwd, env } = place('shifter', 'docker');
+    const run = await bridle(['run', '--dry-run', '--image', ...args, '--', 'true'], { cwd, env });
+    expect(run).toMatchObject({ status: 0, stderr: '' });
+    expect(run.stdout).toContain(`shifter --image ${name} --volume `);
+  });
+
   test('P1 S8 whose layer is wrong is 71 before any engine is called, and nothing is left', async () => {
     const started = await registry();
     const made = putImage(started, { repository: 'a/b', tag: '1' }, [LAYER]);
@@ -49,7 +59,7 @@ describe('bridle run --image of a registry', () => {
 
   test.each([
     [['docker://UPPER/Case'], ['docker'], 'expected a repository in lower case'],
-    [['docker://a/b', '--engine', 'shifter'], ['shifter'], '--engine: expected one that runs an archive'],
+    [['shifter:///a/b'], ['docker'], 'none of shifter is in PATH'],
     [['oci://host.example/a/b'], ['apptainer'], 'making a SIF file: none of tar2sqfs, mksquashfs is in PATH'],
   ])('%j is refused before anything is fetched', async (args, programs, problem) => {
     const { cwd, env, called } = place(...programs);

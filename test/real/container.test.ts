@@ -1,13 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPodman, type Podman } from '../../fixtures/servers/podman.ts';
+import { openPodman, openRootlessPodman, type Podman } from '../../fixtures/servers/podman.ts';
 import { startServer } from '../../fixtures/servers/servers.ts';
 import { fromText } from '../../src/job/byte-text.ts';
 import { openContainer } from '../../src/job/containers/container.ts';
-import { findEngine } from '../../src/job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../src/job/containers/order.ts';
 import { writerId } from '../../src/local/writer.ts';
 import { bridle, ended, start } from '../commands/run-command.ts';
@@ -20,11 +19,10 @@ beforeAll(() => {
 }, 120_000);
 afterAll(() => podman?.close());
 
-function orderOf(more: Partial<ContainerOrder> = {}): ContainerOrder {
-  const { program } = findEngine('podman', 'archive', podman.environment.PATH);
+function orderOf(box: Podman, more: Partial<ContainerOrder> = {}): ContainerOrder {
   return {
-    program,
-    image: podman.archive,
+    program: box.program,
+    image: box.archive,
     form: 'archive',
     directory: scratch(),
     mounts: [],
@@ -32,17 +30,22 @@ function orderOf(more: Partial<ContainerOrder> = {}): ContainerOrder {
     gpus: false,
     more: [],
     name: containerName(),
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
+    uid: box.id,
+    gid: box.id,
+    hasMoreIds: false,
     ...more,
   };
 }
 
 /** Runs a command in a container and tells what became of both. */
-async function inContainer(command: readonly [string, ...string[]], more: Partial<ContainerOrder> = {}) {
-  const order = orderOf(more);
+async function inContainer(
+  command: readonly [string, ...string[]],
+  more: Partial<ContainerOrder> = {},
+  box: Podman = podman,
+) {
+  const order = orderOf(box, more);
   const told: string[] = [];
-  const environment = { ...podman.environment, GIVEN: 'a value', KEPT: 'outside' };
+  const environment = { ...box.environment, GIVEN: 'a value', KEPT: 'outside' };
   const { signal } = new AbortController();
   const container = await openContainer('podman', order, {
     environment,
@@ -50,7 +53,7 @@ async function inContainer(command: readonly [string, ...string[]], more: Partia
     say: (line) => told.push(line),
   });
   const [program, ...args] = container.wrap(command.map(fromText) as unknown as typeof command);
-  const ran = spawnSync(program, args, { env: environment, encoding: 'utf8' });
+  const ran = spawnSync(program, args, { cwd: '/', env: environment, encoding: 'utf8' });
   const failure = await container.engineFailure(ran.status ?? -1);
   await container.close();
   return { ...ran, failure, order, told };
@@ -125,7 +128,7 @@ describe('podman', () => {
   });
 
   test('P9 nothing of a container goes on when who started it was killed', async () => {
-    const order = orderOf();
+    const order = orderOf(podman);
     const { signal } = new AbortController();
     const setting = { environment: podman.environment, signal, say: () => undefined };
     const container = await openContainer('podman', order, setting);
@@ -137,6 +140,36 @@ describe('podman', () => {
     expect(podman.call('ps', '--quiet')).not.toBe('');
     await container.close();
     expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+});
+
+describe.each([
+  { moreIds: true, inside: 47_113 },
+  // As root of a namespace where there is nobody else.
+  { moreIds: false, inside: 0 },
+])('podman of a user who is not root, more ids: $moreIds', ({ moreIds, inside }) => {
+  let rootless: Podman;
+  beforeAll(() => {
+    rootless = openRootlessPodman({ moreIds });
+  }, 120_000);
+  afterAll(() => rootless?.close());
+
+  test('the job writes as that user, and what the engine fails with is told apart', async () => {
+    const directory = scratch();
+    chownSync(directory, rootless.id, rootless.id);
+    const more = { directory, variables: ['GIVEN'], hasMoreIds: moreIds };
+    const script = 'id -u; echo "$HOME $GIVEN"; echo made > out; exit 125';
+    const ran = await inContainer(['sh', '-c', script], more, rootless);
+    expect({ status: ran.status, failure: ran.failure, told: ran.told }).toEqual({
+      status: 125,
+      failure: undefined,
+      told: [],
+    });
+    expect(ran.stdout).toBe(`${inside}\n/scratch a value\n`);
+    expect(statSync(join(directory, 'out')).uid).toBe(rootless.id);
+    const failed = await inContainer(['true'], { ...more, more: ['--no-such-option'] }, rootless);
+    expect(failed.failure).toBe('podman ended with 125 before the job was started');
+    expect(rootless.call('ps', '--all', '--quiet')).toBe('');
   });
 });
 
@@ -181,6 +214,29 @@ describe('bridle run --image', () => {
       await registry.stop();
     }
   }, 60_000);
+
+  test('the scratch space of the batch system is at its path inside; credentials only when they are passed on', async () => {
+    const cwd = scratch();
+    const scratchSpace = scratch();
+    writeFileSync(join(scratchSpace, 'shared'), 'shared\n');
+    writeFileSync(join(cwd, 'key'), 'secret\n', { mode: 0o600 });
+    const env = {
+      ...podman.environment,
+      _CONDOR_SCRATCH_DIR: scratchSpace,
+      SSH_PRIVATE_KEY_site: join(cwd, 'key'),
+    };
+    const script =
+      'cat "$_CONDOR_SCRATCH_DIR/shared"; test -z "$SSH_PRIVATE_KEY_site" || cat "$SSH_PRIVATE_KEY_site"';
+    const job = ['--image', podman.archive, '--engine', 'podman', '--', 'sh', '-c', script];
+    expect(await bridle(['run', '-q', ...job], { cwd, env })).toMatchObject({
+      status: 0,
+      stdout: 'shared\n',
+    });
+    expect(await bridle(['run', '-q', '--pass-credentials', ...job], { cwd, env })).toMatchObject({
+      status: 0,
+      stdout: 'shared\nsecret\n',
+    });
+  });
 
   test('the status of the job is that of the run', async () => {
     const cwd = scratch();

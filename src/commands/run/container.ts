@@ -11,10 +11,12 @@ import { type Container, openContainer } from '../../job/containers/container.ts
 import { type Engine, type EngineName, findEngine, type ImageForm } from '../../job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../job/containers/order.ts';
 import { planContainer } from '../../job/containers/plan.ts';
+import { hasSubordinateIds } from '../../job/containers/subordinate-ids.ts';
 import { splitCommand } from '../../job/words.ts';
 import { shellWord } from '../../shell-word.ts';
 import { registryImage } from '../image/order.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
+import { type ContainerPlace, placeOf } from './container-place.ts';
 import type { RunOrder } from './order.ts';
 
 /** What a job is to be run in, chosen before anything is fetched. */
@@ -30,9 +32,6 @@ export interface ContainerChoice {
 
 /** More than what tells a SIF file from an archive. */
 const HEAD_BYTES = 64;
-/** What tells the job where to write facts about itself. */
-const OWN_VARIABLES = ['KICKSTART_METADATA', 'KICKSTART_INTEGRITY_DATA'];
-
 /**
  * The engine and image of `--image`; undefined without one. Throws `invalid-request` for what cannot be meant, `not-found`
  * when no engine for such an image is here.
@@ -55,6 +54,10 @@ export function chooseContainer(
 
 /** What names a registry is pulled by us, as a SIF for engines that would make one of an archive for each job. */
 function chooseForm(image: string, asked: EngineName | 'auto', path: string | undefined) {
+  const known = shifterName(image, asked);
+  if (known !== undefined) {
+    return { image: known, form: 'name' as const, engine: findEngine('shifter', 'name', path) };
+  }
   if (!/^(docker|oci):\/\//i.test(image)) {
     const look = formOf(image);
     return { ...look, engine: findEngine(asked, look.form, path) };
@@ -65,6 +68,14 @@ function chooseForm(image: string, asked: EngineName | 'auto', path: string | un
   if (!makesSif) return { image, engine, form: 'archive' as const, pull: 'hybrid' as const };
   findPacker(path ?? '');
   return { image, engine, form: 'sif' as const, pull: 'sif' as const };
+}
+
+/** shifter gets images into its own store; it is told their names as `[KIND:]NAME`. */
+function shifterName(image: string, asked: EngineName | 'auto'): string | undefined {
+  const [, kind, name] = /^(shifter|docker):\/+(.+)$/is.exec(image) ?? [];
+  if (kind === undefined || name === undefined) return undefined;
+  if (kind.toLowerCase() === 'shifter') return name;
+  return asked === 'shifter' ? `docker:${name}` : undefined;
 }
 
 /** A path that is there is a file or directory; anything else is a name. */
@@ -104,9 +115,7 @@ function splitWords(words: string): string[] {
   }
 }
 
-type Place = Pick<ContainerOrder, 'directory' | 'mounts' | 'variables' | 'gpus'>;
-
-function orderOf(choice: ContainerChoice, place: Place): ContainerOrder {
+function orderOf(choice: ContainerChoice, place: ContainerPlace): ContainerOrder {
   const { engine, image, form, more } = choice;
   return {
     program: engine.program,
@@ -117,20 +126,8 @@ function orderOf(choice: ContainerChoice, place: Place): ContainerOrder {
     name: containerName(),
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
+    hasMoreIds: hasSubordinateIds(),
     ...place,
-  };
-}
-
-function placeOf({ values }: Pick<RunOrder, 'values'>, state: Run, directory: string): Place {
-  const shared = OWN_VARIABLES.flatMap((name) => state.environment.get(name) ?? []).map((one) =>
-    readable(one),
-  );
-  return {
-    directory,
-    // Their values are paths, which must be the same inside.
-    mounts: [...values.mount, ...shared.map((path) => `${path}:${path}`)],
-    variables: [...values.env, ...OWN_VARIABLES],
-    gpus: values.gpus,
   };
 }
 

@@ -12,3 +12,8 @@ export function jobEnvironment(handedOn: string | undefined, isPassed: boolean):
   const all = startEnvironment(handedOn).entries();
   return environmentOf(all.filter((entry) => isPassed || !CREDENTIALS.test(entry)));
 }
+
+/** Whether a variable of this name shows services who is asking, or tells where that is. */
+export function isCredential(name: string): boolean {
+  return CREDENTIALS.test(`${name}=`);
+}

@@ -6,13 +6,21 @@ const MARKER = '.bridle-started';
 
 /** Tells that the container is up, then becomes the job. What apptainer itself fails with (255) a job may return, too. */
 const REACHED = ': >"$0" && exec "$@"';
+/** Places on this machine, which need not be there inside, and what stands for them. */
+const OUTSIDE = {
+  HOME: `export HOME=${INSIDE}`,
+  TMPDIR: 'unset TMPDIR',
+  TMP: 'unset TMP',
+  TEMP: 'unset TEMP',
+};
 
 /**
  * apptainer and singularity (`apptainer exec`), with the flags of PegasusLite: no home directory, the work directory in
- * {@link INSIDE}. They pass the environment on by themselves.
+ * {@link INSIDE}, and that as home; they pass the rest of the environment on by themselves.
  */
 export function apptainerPlan(engine: 'apptainer' | 'singularity', order: ContainerOrder): ContainerPlan {
-  const { program, directory, mounts, more } = order;
+  const { program, directory, mounts, variables, more } = order;
+  const kept = Object.entries(OUTSIDE).filter(([name]) => !variables.includes(name));
   return {
     engine,
     inside: INSIDE,
@@ -31,7 +39,7 @@ export function apptainerPlan(engine: 'apptainer' | 'singularity', order: Contai
       order.form === 'archive' ? `docker-archive:${image}` : image,
       '/bin/sh',
       '-c',
-      REACHED,
+      [...kept.map(([, instead]) => instead), REACHED].join('; '),
       `${INSIDE}/${MARKER}`,
       ...command,
     ],

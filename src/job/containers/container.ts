@@ -23,8 +23,8 @@ export interface Container {
 
 /** How podman and docker say that they themselves have failed (`podman-run(1)`, Exit Status). */
 const ENGINE_FAILED = 125;
-/** Of an image that is loaded, the last line says the name: `Loaded image: docker.io/library/busybox:1.36`. */
-const LOADED = /^Loaded image(?:\(s\))?: ?(\S+)$/;
+/** Of an image that is loaded, the last line says the name, `Loaded image: docker.io/library/busybox:1.36`, or docker `Loaded image ID: sha256:…` of one without. */
+const LOADED = /^Loaded image(?: ID|\(s\))?: ?(\S+)$/;
 const NEVER = '0001-01-01';
 /** Bytes of an engine's output that are looked at. */
 const MOST_OUTPUT = 1024 * 1024;

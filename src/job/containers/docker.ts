@@ -7,12 +7,11 @@ export const LABEL = 'org.bridle.job';
 
 /**
  * docker and podman (their manuals, `docker-run` and `podman-run(1)`). The image's own entry point is replaced by the
- * job's program. The job is whoever started bridle: with podman and no root, by keeping the user's id in its namespace.
+ * job's program. The job is whoever started bridle: with podman and no root, by keeping the user's id in its namespace,
+ * or as the namespace's root, which is that user, where it has no other ids.
  */
 export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): ContainerPlan {
-  const { program, name, directory, mounts, variables, more, uid, gid } = order;
-  const isRootless = engine === 'podman' && uid !== 0;
-  const user = isRootless ? ['--userns', 'keep-id'] : ['--user', `${uid}:${gid}`];
+  const { program, name, directory, mounts, variables, more } = order;
   return {
     engine,
     inside: INSIDE,
@@ -26,13 +25,14 @@ export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): 
       '--label',
       LABEL,
       ...initOf(engine, order),
-      ...user,
+      ...userOf(engine, order),
       '--volume',
       `${directory}:${INSIDE}`,
       ...mounts.flatMap((mount) => ['--volume', mount]),
       '--workdir',
       INSIDE,
       ...(order.gpus ? GPUS[engine] : []),
+      ...(variables.includes('HOME') ? [] : ['--env', `HOME=${INSIDE}`]),
       ...variables.flatMap((variable) => ['--env', variable]),
       ...more,
       '--entrypoint',
@@ -43,6 +43,11 @@ export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): 
     inspect: [program, 'inspect', '--format', '{{.State.StartedAt}}', name],
     remove: [program, 'rm', '--force', name],
   };
+}
+
+function userOf(engine: 'docker' | 'podman', { uid, gid, hasMoreIds }: ContainerOrder): string[] {
+  if (engine === 'docker' || uid === 0) return ['--user', `${uid}:${gid}`];
+  return hasMoreIds ? ['--userns', 'keep-id'] : ['--user', '0:0'];
 }
 
 /** podman takes the names of the container device interface. */

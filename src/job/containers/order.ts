@@ -24,6 +24,8 @@ export interface ContainerOrder {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
+  /** The user may use other ids in a namespace of its own, as {@link hasSubordinateIds} tells. */
+  readonly hasMoreIds: boolean;
 }
 
 /** The command lines that an engine takes for an order. */

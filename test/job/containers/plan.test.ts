@@ -18,6 +18,7 @@ const ORDER: ContainerOrder = {
   name: 'bridle-1',
   uid: 1000,
   gid: 100,
+  hasMoreIds: true,
 };
 const RICH: ContainerOrder = {
   ...ORDER,
@@ -37,13 +38,14 @@ describe('command lines', () => {
       ...['/usr/bin/engine', 'run', '--interactive', '--name', 'bridle-1'],
       ...['--label', 'org.bridle.job', '--user', '1000:100'],
       ...['--volume', '/scratch/bridle-1:/scratch', '--workdir', '/scratch'],
-      ...['--entrypoint', './count', 'montage:latest', '--in', 'a b', "it's"],
+      ...['--env', 'HOME=/scratch', '--entrypoint', './count', 'montage:latest', '--in', 'a b', "it's"],
     ]);
     expect(lineOf('docker', RICH, 'montage:latest')).toEqual([
       ...['/usr/bin/engine', 'run', '--interactive', '--name', 'bridle-1'],
       ...['--label', 'org.bridle.job', '--user', '1000:100'],
       ...['--volume', '/scratch/bridle-1:/scratch', '--volume', '/data:/data:ro', '--volume', '/refs:/refs'],
-      ...['--workdir', '/scratch', '--gpus', 'all', '--env', 'OMP_NUM_THREADS', '--env', 'LANG'],
+      ...['--workdir', '/scratch', '--gpus', 'all', '--env', 'HOME=/scratch'],
+      ...['--env', 'OMP_NUM_THREADS', '--env', 'LANG'],
       ...['--memory', '2g', '--entrypoint', './count', 'montage:latest', '--in', 'a b', "it's"],
     ]);
   });
@@ -72,11 +74,16 @@ describe('command lines', () => {
     expect(line).not.toContain('--user');
     expect(line).toEqual(expect.arrayContaining(['--device', 'nvidia.com/gpu=all']));
     expect(line.slice(-6)).toEqual(['./count', '--rootfs', '/images/root', '--in', 'a b', "it's"]);
+    const alone = lineOf('podman', { ...ORDER, hasMoreIds: false });
+    expect(alone).toEqual(expect.arrayContaining(['--user', '0:0']));
+    expect(alone).not.toContain('--userns');
     expect(lineOf('podman', { ...ORDER, uid: 0, gid: 0 })).toEqual(expect.arrayContaining(['--user', '0:0']));
   });
 
   test.each(['apptainer', 'singularity'] as const)('%s: as PegasusLite calls it', (engine) => {
-    const marked = ['/bin/sh', '-c', ': >"$0" && exec "$@"', '/srv/.bridle-started', ...COMMAND];
+    const outside = 'export HOME=/srv; unset TMPDIR; unset TMP; unset TEMP';
+    const script = `${outside}; : >"$0" && exec "$@"`;
+    const marked = ['/bin/sh', '-c', script, '/srv/.bridle-started', ...COMMAND];
     expect(lineOf(engine, { ...ORDER, form: 'sif' }, '/images/montage.sif')).toEqual([
       ...['/usr/bin/engine', 'exec', '--no-home', '--bind', '/scratch/bridle-1:/srv', '--pwd', '/srv'],
       ...['/images/montage.sif', ...marked],
@@ -86,6 +93,15 @@ describe('command lines', () => {
       ...['--bind', '/data:/data:ro', '--bind', '/refs:/refs', '--pwd', '/srv', '--memory', '2g'],
       ...['docker-archive:/images/montage.tar', ...marked],
     ]);
+  });
+
+  test('the home and temporary directory outside are not those inside, unless they are asked for', () => {
+    const variables = ['HOME', 'TMPDIR'];
+    expect(lineOf('docker', { ...ORDER, variables })).toEqual(expect.arrayContaining(['--env', 'HOME']));
+    expect(lineOf('docker', { ...ORDER, variables })).not.toContain('HOME=/scratch');
+    expect(lineOf('apptainer', { ...ORDER, form: 'sif', variables })).toContain(
+      'unset TMP; unset TEMP; : >"$0" && exec "$@"',
+    );
   });
 
   test('shifter: as PegasusLite calls it', () => {
