@@ -58,7 +58,13 @@ export function open(location: Location, context: Context): Endpoint {
 
     async read(_, call) {
       const { image, digest, notes } = await find(named, call.signal, call.fresh ?? false);
-      if (sif) return sif.read(image, call);
+      const proven = {
+        algorithm: 'sha256',
+        value: digest.slice(digest.indexOf(':') + 1),
+        by: 'manifest',
+        isAskedFor: named.digest !== undefined,
+      } as const;
+      if (sif) return { ...(await sif.read(image, call)), proven };
       const layout = layoutOf(image, FORMAT);
       const version = layoutVersion(image, FORMAT);
       if (call.version !== undefined && call.version !== version) {
@@ -71,7 +77,8 @@ export function open(location: Location, context: Context): Endpoint {
         type: 'file',
         size: layout.size,
         version,
-        bytes: archiveBytes(layout, { start: 0, ...call.range }, call.signal),
+        bytes: archiveBytes(layout, { start: 0, ...call.range, before: call.before }, call.signal),
+        proven,
         note: [
           `image ${digest} for ${formatPlatform(image.platform)}, each layer compared with its digest`,
           ...notes,

@@ -4,9 +4,10 @@ import { refuseUnprovable } from './integrity/policy.ts';
 import type { PrefixDigest } from './integrity/prefix.ts';
 import { wantedAlgorithms } from './integrity/verification.ts';
 import { JOURNAL_BYTES, readJournal } from './journal.ts';
-import type { Algorithm, PartialWrite, Source } from './protocol.ts';
+import type { Algorithm, Bytes, PartialWrite, Source } from './protocol.ts';
 import type { RemoteJournal } from './remote-journals.ts';
 import { openBehindRemote } from './resuming.ts';
+import { skipping } from './skipping.ts';
 import type { StreamCall } from './stream.ts';
 
 /** A source opened where the transfer goes on, with a hasher that knows everything before. */
@@ -90,7 +91,7 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
       call.events.onStartOver('nothing of the interrupted transfer could be proven');
       return undefined;
     }
-    const source = await readFrom(call, header.version, start);
+    const source = await readFrom(call, header.version, start, claim);
     if (source && source.version === header.version) {
       try {
         refuseWrongSize(call, source.size);
@@ -120,11 +121,15 @@ async function openBehind(call: StreamCall, claim: PartialWrite): Promise<Opened
   }
 }
 
-/** The source from `start` on; undefined when it is no longer `version`, or cannot be read from there. */
+/**
+ * The source from `start` on, where `claim` has what came before; undefined when it is no longer `version`, or cannot be
+ * read from there.
+ */
 export async function readFrom(
   call: StreamCall,
   version: string,
   start: number,
+  claim?: PartialWrite,
 ): Promise<Source | undefined> {
   try {
     return await call.from.endpoint.read(call.from.path, {
@@ -132,12 +137,22 @@ export async function readFrom(
       version,
       range: { start },
       ...(call.fresh ? { fresh: true } : {}),
+      ...(claim?.read ? { before: (from) => storedBytes(call, claim, from, start) } : {}),
     });
   } catch (error) {
     const code = error instanceof TransferError ? error.code : undefined;
     if (code === 'changed' || code === 'range-ignored') return undefined;
     throw error;
   }
+}
+
+/** What a partial has from `from` up to `end`. */
+async function storedBytes(call: StreamCall, claim: PartialWrite, from: number, end: number): Promise<Bytes> {
+  const start = call.to.endpoint.isLocal ? from : 0;
+  const source = await claim.read?.({ signal: call.signal, range: { start, end } });
+  if (!source)
+    throw new TransferError('unexpected', `read what is left of \`${call.to.name}\`: it cannot be read`);
+  return skipping(source.bytes, from - start);
 }
 
 /** Throws `size-mismatch` when the source is not as long as the item says. */

@@ -10,7 +10,7 @@ export interface Verification {
   readonly algorithm?: Algorithm;
   /** Lower-case hexadecimal. */
   readonly value?: string;
-  /** Who computed the digest that ours was compared with: `catalog`, `kernel`, or a host. */
+  /** Who computed the digest that ours was compared with: `catalog`, `kernel`, or a host; `manifest` for an image's. */
   readonly by?: string;
 }
 

@@ -103,6 +103,7 @@ async function proveDestination(call: StreamCall, known: Committed): Promise<Ver
       expected,
       stored,
       confirmed: known.isConfirmed,
+      proven: known.grading.proven,
       ...more,
     });
   const wanted = require?.destination ?? 'none';

@@ -48,11 +48,21 @@ export interface Stat {
   readonly version?: string | undefined;
 }
 
+/** A digest that decides every byte of a file by a rule of its own, such as that of an image's manifest. */
+export interface ProvenBy extends Digest {
+  /** What it is the digest of, in a word. */
+  readonly by: string;
+  /** Whoever asked for the file has named it by this. */
+  readonly isAskedFor: boolean;
+}
+
 export interface Source extends Stat {
   /** Iterate once. Leaving the iteration early releases the connection or descriptor. */
   readonly bytes: Bytes;
   /** Digests of the whole file that the sender declared along with these bytes; the stored object's own are in `digests`. */
   readonly wire?: readonly Digest[] | undefined;
+  /** What names the whole file, where the source itself compares every byte with it on the way. */
+  readonly proven?: ProvenBy | undefined;
   /** Something about this read that the user should know, one sentence. */
   readonly note?: string | undefined;
   /** Resolves after the body: digests that came behind it. Rejects when the sender says there that the transfer failed. */
@@ -73,11 +83,9 @@ export interface PartialWrite {
    * that they are what was sent; without either, the write starts over.
    */
   readonly isProven?: true;
-  /** The stored bytes, where they can be read back; `range` starts at 0. */
-  read?(call: ReadCall): Promise<Source>;
   /** Opaque to everyone but the endpoint that made it (for local ones: the path of the partial). A secret for some services. */
   readonly handle: string;
-  /** The stored prefix, where it can be read back. */
+  /** The stored prefix, where it can be read back; `range` starts at 0, but for local endpoints. */
   read?(call: ReadCall): Promise<Source>;
   /** Ends a claim that no write took up: kept for a later one, or removed. */
   release(keep: boolean): Promise<void>;
@@ -117,6 +125,11 @@ export interface ReadCall extends Call {
   readonly version?: string | undefined;
   /** Past every cache and proxy: a copy in between may be the damaged one. */
   readonly fresh?: boolean | undefined;
+  /**
+   * What an earlier read gave, from `start` up to that of `range`, for sources that compare what reaches across it. Absent
+   * where that cannot be read back.
+   */
+  readonly before?: ((start: number) => Promise<Bytes>) | undefined;
 }
 
 /** The engine's policy for one idempotent unit of a write (a part, a chunk, a MOVE). */

@@ -111,7 +111,8 @@ async function proveByService(call: StreamCall, left: RemoteJournal, end: number
   if (!look) return changed;
   await look.discard?.();
   const wanted = wantedAlgorithms({
-    asked: call.algorithms,
+    // What the source compares reaches across the place where it goes on: what was sent before must be the same.
+    asked: look.proven ? [...call.algorithms, 'sha256'] : call.algorithms,
     expected: call.expected,
     source: look,
     destination: call.to.endpoint.digestsOnWrite ?? [],
@@ -212,7 +213,7 @@ async function openAt(
 ): Promise<Opened | undefined> {
   const { start, hasher, algorithms, blocks } = proven;
   const { version, size } = left.found!.header;
-  const source = await sourceAt(call, version, start, size);
+  const source = await sourceAt(call, version, start, size, claim);
   if (!source) return undefined;
   try {
     refuseWrongSize(call, source.size);
@@ -230,9 +231,10 @@ async function sourceAt(
   version: string,
   start: number,
   size: number | undefined,
+  claim?: PartialWrite,
 ): Promise<Source | undefined> {
   if (start !== size) {
-    const source = await readFrom(call, version, start);
+    const source = await readFrom(call, version, start, claim);
     if (source?.version === version) return source;
     await source?.discard?.();
     return undefined;

@@ -1,6 +1,7 @@
+import { skipping } from '../skipping.ts';
 import type { FetchableLayer } from './blob-store.ts';
 import type { Layer } from './image.ts';
-import { skipping, startSeen, verified } from './verified.ts';
+import { startSeen, verified } from './verified.ts';
 
 /** A layer of a file on this machine, for those who fetch layers: what is in front of `start` is read and left out. */
 export function fetchable(layer: Layer): FetchableLayer {

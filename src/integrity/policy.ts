@@ -95,7 +95,8 @@ function bestOf(known: {
   const { source, size, expected } = known;
   const isWhole = ({ partSize }: Digest) => partSize === undefined;
   if (expected.length > 0) return 'end-to-end';
-  if (source.digests?.some(isWhole)) return 'server';
+  if (source.proven?.isAskedFor) return 'end-to-end';
+  if (source.proven || source.digests?.some(isWhole)) return 'server';
   if (source.wire?.some(isWhole) || source.trailer) return 'wire';
   return source.size === undefined && size === undefined ? 'none' : 'size';
 }

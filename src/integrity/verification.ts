@@ -1,6 +1,6 @@
 import { TransferError } from '../errors.ts';
 import type { Verification } from '../outcome.ts';
-import type { Algorithm, Digest, Source, Stored } from '../protocol.ts';
+import type { Algorithm, Digest, ProvenBy, Source, Stored } from '../protocol.ts';
 import { ALGORITHMS, compareDigests } from './digests.ts';
 
 /** What the comparisons with the source's side proved. */
@@ -8,6 +8,8 @@ export interface Grading {
   readonly expected?: Digest;
   readonly wire?: Digest;
   readonly server?: Digest;
+  /** What the source itself compared all bytes with. */
+  readonly proven?: ProvenBy;
   readonly by: string;
 }
 
@@ -75,6 +77,7 @@ export function requireDigests(known: {
     ...(expected ? { expected } : {}),
     ...(server ? { server } : {}),
     ...(wire ? { wire } : {}),
+    ...(source.proven ? { proven: source.proven } : {}),
   };
 }
 
@@ -94,6 +97,10 @@ function requireEqual(
 /** The source side's grade, as the glossary defines it. */
 export function gradeSource(grading: Grading, sizeKnown: boolean): Verification {
   if (grading.expected) return { grade: 'end-to-end', ...grading.expected, by: 'catalog' };
+  if (grading.proven) {
+    const { algorithm, value, by, isAskedFor } = grading.proven;
+    return { grade: isAskedFor ? 'end-to-end' : 'server', algorithm, value, by };
+  }
   if (grading.server) return { grade: 'server', ...grading.server, by: grading.by };
   if (grading.wire) return { grade: 'wire', ...grading.wire, by: grading.by };
   return { grade: sizeKnown ? 'size' : 'none' };
@@ -110,11 +117,13 @@ export interface DestinationFacts {
   readonly stored: Stored;
   /** The stored bytes were read back and found equal. */
   readonly confirmed: boolean;
+  /** Every byte was compared before it was handed on. */
+  readonly proven?: ProvenBy | undefined;
 }
 
 /** The destination side's grade. */
 export function gradeDestination(known: DestinationFacts): Verification {
-  const { ours, stored, name } = known;
+  const { ours, stored, name, proven } = known;
   if (stored.size !== undefined && stored.size !== known.bytes) {
     throw new TransferError(
       'size-mismatch',
@@ -136,5 +145,8 @@ export function gradeDestination(known: DestinationFacts): Verification {
   if (stored.isProven) return { grade: 'server', ...own, by: 'service' };
   if (known.confirmed && own) return { grade: 'server', ...own, by: 'read-back' };
   if (known.isLocal && own) return { grade: 'server', ...own, by: 'kernel' };
+  if (known.isLocal && proven) {
+    return { grade: 'server', algorithm: proven.algorithm, value: proven.value, by: 'kernel' };
+  }
   return { grade: stored.size === undefined ? 'none' : 'size' };
 }

@@ -62,6 +62,7 @@ async function claimLeft(path: string, key: string): Promise<PartialWrite | unde
     return {
       ranges: [{ start: 0, end: Number(size) }],
       handle: claimed,
+      read: (call) => openSource(claimed, call),
       release: async (keep) => (keep ? keepPartial(place, key, claimed) : dropPartial(place, claimed)),
     };
   } catch (error) {

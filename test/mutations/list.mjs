@@ -1175,4 +1175,10 @@ export const MUTATIONS = {
     to: 'return broken !== undefined;',
     test: ['test/ftp/faults.test.ts', 'P6 F23 that the server ends'],
   },
+  'what was left of a layer is not compared with the rest': {
+    file: 'src/image/archive/stream.ts',
+    from: 'layerFrom(piece.layer, from, signal, seen)',
+    to: 'layerFrom(piece.layer, from, signal, undefined)',
+    test: ['test/image/copied.test.ts', 'P1 S8 what an earlier process got'],
+  },
 };

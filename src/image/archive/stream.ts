@@ -1,25 +1,33 @@
-import type { Bytes } from '../../protocol.ts';
+import { TransferError } from '../../errors.ts';
+import type { Bytes, ReadCall } from '../../protocol.ts';
+import { skipping } from '../../skipping.ts';
 import { giveBack } from '../../slabs.ts';
 import type { Layer } from '../image.ts';
 import { uncompressed } from '../layers/uncompressed.ts';
-import { skipping } from '../verified.ts';
+import { type Seen, startSeen } from '../verified.ts';
 import type { Layout } from './members.ts';
 
 /** A layer of a place that can be read from the middle on. */
 interface FromAnywhere extends Layer {
-  readFrom?(start: number, signal: AbortSignal): Promise<Bytes>;
+  readFrom?(start: number, signal: AbortSignal, seen?: Seen): Promise<Bytes>;
+}
+
+/** Which bytes of an archive are asked for. */
+interface Part extends Pick<ReadCall, 'before'> {
+  readonly start: number;
+  readonly end?: number | undefined;
 }
 
 /**
  * The archive's bytes from `start` up to `end`. Every layer that is reached is compared with its descriptor, also one
- * that `start` lies in; only one that `end` cuts off is not.
+ * that `start` lies in, with what `before` has of it; only one that `end` cuts off is not.
  */
 export async function* archiveBytes(
   { pieces, size }: Layout,
-  range: { readonly start: number; readonly end?: number | undefined },
+  part: Part,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const { start, end = size } = range;
+  const { start, end = size, before } = part;
   for (const piece of pieces) {
     if (piece.at + piece.size <= start && piece.size > 0) continue;
     if (piece.at >= end) return;
@@ -29,13 +37,30 @@ export async function* archiveBytes(
       if (most > from) yield piece.bytes.subarray(from, most);
       continue;
     }
-    yield* upTo(await layerFrom(piece.layer, from, signal), most - from);
+    const seen = from > 0 && before ? await see(await before(piece.at), from) : undefined;
+    yield* upTo(await layerFrom(piece.layer, from, signal, seen), most - from);
   }
 }
 
-function layerFrom(layer: FromAnywhere, start: number, signal: AbortSignal): Promise<Bytes> {
+async function see(bytes: Bytes, count: number): Promise<Seen> {
+  const seen = startSeen();
+  for await (const chunk of bytes) {
+    seen.hash.update(chunk);
+    seen.at += chunk.length;
+    giveBack(chunk);
+  }
+  if (seen.at === count) return seen;
+  throw new TransferError('changed', `what was there of the archive has ${seen.at} of ${count} bytes now`);
+}
+
+function layerFrom(
+  layer: FromAnywhere,
+  start: number,
+  signal: AbortSignal,
+  seen: Seen | undefined,
+): Promise<Bytes> {
   if (start === 0) return layer.read(signal);
-  if (layer.readFrom) return layer.readFrom(start, signal);
+  if (layer.readFrom) return layer.readFrom(start, signal, seen);
   return layer.read(signal).then((bytes) => skipping(bytes, start));
 }
 

@@ -1,9 +1,10 @@
 import { TransferError } from '../../errors.ts';
 import { contentRange, lengthOf } from '../../http/validators.ts';
 import type { Bytes, HttpClient, HttpResponse } from '../../protocol.ts';
+import { skipping } from '../../skipping.ts';
 import type { Pointer } from '../documents.ts';
 import { isForeignLayer } from '../media-types.ts';
-import { requireBlob, type Seen, skipping, startSeen, verified } from '../verified.ts';
+import { requireBlob, type Seen, startSeen, verified } from '../verified.ts';
 import type { Registry } from './client.ts';
 import { isLoopback } from './hosts.ts';
 

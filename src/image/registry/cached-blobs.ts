@@ -3,9 +3,10 @@ import type { FillCall } from '../../cache/fill.ts';
 import { readContent } from '../../cache/read.ts';
 import { isMismatch } from '../../errors.ts';
 import type { Bytes } from '../../protocol.ts';
+import { skipping } from '../../skipping.ts';
 import { giveBack } from '../../slabs.ts';
 import type { Pointer } from '../documents.ts';
-import { requireBlob, skipping, startSeen, verified } from '../verified.ts';
+import { requireBlob, startSeen, verified } from '../verified.ts';
 import { type BlobReader, type BlobSource, createBlobReader, fetchBlob } from './blobs.ts';
 
 /**
