@@ -14,7 +14,12 @@ const LAYER = tarOf([{ name: 'data', content: randomBytes(24 * MIB) }]);
 
 /** Breaks off the first answer of the layer after `bytes`, of which `spoil` makes others, and refuses the next ones. */
 function breaking(bytes: number, spoil: (sent: Buffer) => void = () => undefined) {
-  const state = { layer: Buffer.alloc(0) as Buffer, digest: '', refuses: true, ranges: [] as (string | undefined)[] };
+  const state = {
+    layer: Buffer.alloc(0) as Buffer,
+    digest: '',
+    refuses: true,
+    ranges: [] as (string | undefined)[],
+  };
   const misbehave: Misbehave = ({ url, range }, response) => {
     if (state.digest === '' || !url.endsWith(state.digest)) return false;
     state.ranges.push(range);
