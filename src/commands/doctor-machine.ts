@@ -7,6 +7,7 @@ import { knownSchemes } from '../registry.ts';
 import type { Environment } from '../request.ts';
 import { chooseTransport } from '../sftp/choice.ts';
 import { stateDirectory } from '../state-directory.ts';
+import { containerFacts } from './doctor-containers.ts';
 import { readCertificateFiles, type ServiceValues } from './session.ts';
 import { VERSION } from './version.ts';
 
@@ -81,6 +82,7 @@ export async function machineFacts(values: ServiceValues, env: Environment): Pro
     ...verificationFacts(values, env),
     ...credentialFacts(env, home),
     stateFact(env.BRIDLE_STATE || stateDirectory(env, home)),
+    ...containerFacts(env),
   ];
 }
 

@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
+import { ENGINES } from '../job/containers/engine.ts';
 import { age, algorithms, choice, flag, seconds, text, texts, whole } from './option.ts';
 import { CACHE, FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
 
@@ -96,7 +97,7 @@ export const RUN_OPTIONS = {
   engine: choice({
     name: 'engine',
     value: 'NAME',
-    words: ['auto', 'podman', 'docker', 'apptainer', 'singularity', 'shifter'],
+    words: ['auto', ...ENGINES],
     shown: 'auto',
     help: 'what runs containers',
   }),

@@ -16,6 +16,27 @@ describe('doctor of this machine', () => {
       expect(line.length).toBeLessThanOrEqual(80);
   });
 
+  test('names what runs containers and makes SIF files, and a cache that cannot be used', async () => {
+    const cwd = scratch();
+    const bin = join(cwd, 'bin');
+    for (const directory of [bin, join(cwd, 'open')]) mkdirSync(directory);
+    for (const name of ['docker', 'apptainer', 'mksquashfs'])
+      writeFileSync(join(bin, name), '', { mode: 0o755 });
+    const some = await bridle(['doctor'], { cwd, env: { PATH: bin, BRIDLE_CACHE: join(cwd, 'cache') } });
+    expect(some.status).toBe(0);
+    const text = some.stdout.replace(/\s+/g, ' ');
+    expect(text).toContain(`containers ${bin}/docker ${bin}/apptainer `);
+    expect(text).toContain(`SIF files made by ${bin}/mksquashfs`);
+    expect(text).toContain(`cache ${cwd}/cache`);
+    chmodSync(join(cwd, 'open'), 0o777);
+    const none = await bridle(['doctor'], { cwd, env: { PATH: '/none', BRIDLE_CACHE: join(cwd, 'open') } });
+    expect(none.status).toBe(1);
+    const told = none.stdout.replace(/\s+/g, ' ');
+    expect(told).toContain('containers none of podman, docker, apptainer, singularity, shifter in PATH');
+    expect(told).toContain('SIF files making a SIF file: none of tar2sqfs, mksquashfs is in PATH');
+    expect(told).toContain('others can write to');
+  });
+
   test('S12 B5 names credential files that will be refused, and how to mend them', async () => {
     const cwd = scratch();
     writeFileSync(join(cwd, 'open.conf'), '[host]\npassword = hunter2\n');

@@ -3,7 +3,8 @@ import { TransferError } from '../../errors.ts';
 import { findProgram } from '../../find-program.ts';
 
 /** What runs containers here. */
-export type EngineName = 'podman' | 'docker' | 'apptainer' | 'singularity' | 'shifter';
+export const ENGINES = ['podman', 'docker', 'apptainer', 'singularity', 'shifter'] as const;
+export type EngineName = (typeof ENGINES)[number];
 
 /**
  * What an image is: a tar that `docker load` takes, one file to be mounted, a directory with a root file system, or a
