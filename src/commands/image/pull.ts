@@ -4,8 +4,8 @@ import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
 import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
+import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
-import { findImage } from '../../image/registry/resolve.ts';
 import { formatSize, safeText } from '../../report/format.ts';
 import { stateDirectory } from '../../state-directory.ts';
 import { openCacheOf } from '../open-cache.ts';
@@ -35,7 +35,10 @@ async function pullTo(
   }
   const { reference, secret } = registryImage(name);
   const { path, format } = target(file, values.format);
-  const found = await findImage(reference, work.tools(secret, cache), { platform: work.platform, signal });
+  const found = await findPatiently(reference, work.tools(secret, cache), {
+    platform: work.platform,
+    signal,
+  });
   const { image, digest, notes, limit } = found;
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);

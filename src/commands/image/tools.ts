@@ -2,7 +2,8 @@ import type { Cache } from '../../cache/cache.ts';
 import { type OpenedImage, openImage } from '../../image/archive/open.ts';
 import type { Platform } from '../../image/image.ts';
 import { parsePlatform } from '../../image/platform.ts';
-import { type Found, findImage, type RegistryTools } from '../../image/registry/resolve.ts';
+import { findPatiently } from '../../image/registry/find-patiently.ts';
+import type { Found, RegistryTools } from '../../image/registry/resolve.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
 import type { UrlSecret } from '../../location.ts';
 import type { HttpClient } from '../../protocol.ts';
@@ -49,6 +50,6 @@ export async function readImage(named: Named, work: Work): Promise<Read> {
     const { path, as } = named;
     return { kind: 'file', path, opened: await openImage(path, { as, platform, signal }) };
   }
-  const found = await findImage(named.reference, work.tools(named.secret), { platform, signal });
+  const found = await findPatiently(named.reference, work.tools(named.secret), { platform, signal });
   return { kind: 'registry', found };
 }

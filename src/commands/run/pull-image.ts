@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { toTransferError } from '../../errors.ts';
 import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
-import { findImage } from '../../image/registry/resolve.ts';
+import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
 import { safeText } from '../../safe-text.ts';
 import { stateDirectory } from '../../state-directory.ts';
@@ -44,7 +44,7 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   });
   const close = () => rm(directory, { recursive: true, force: true });
   try {
-    const { image, digest, notes } = await findImage(reference, tools(secret), {
+    const { image, digest, notes } = await findPatiently(reference, tools(secret), {
       platform: settings.platform,
       signal,
     });
