@@ -22,7 +22,8 @@ export function open(location: Location, context: Context): Endpoint {
   refuseFormat(context.format);
   const { settings = {} } = context;
   const { scratch = '/tmp', programs = '' } = settings.registry ?? {};
-  const sif = context.format === 'singularity' ? createSifFile({ scratch, programs }) : undefined;
+  const sif =
+    context.format === 'singularity' ? createSifFile({ scratch, programs, cache: context.cache }) : undefined;
   let found: Promise<Found> | undefined;
 
   /** Looked for once: a tag that moves meanwhile would make two images of one, and every question counts as a pull. */
@@ -36,6 +37,7 @@ export function open(location: Location, context: Context): Endpoint {
         // The login is for the registry in the name, not for a mirror of it.
         secretsFor: async (registry, _, again) => (registry === named.registry ? context.secrets(again) : {}),
         warn: (key, message) => settings.net?.warn(key, message),
+        cache: context.cache,
       },
       { platform: settings.registry?.platform, signal },
     );
@@ -47,6 +49,7 @@ export function open(location: Location, context: Context): Endpoint {
   }
 
   return {
+    usesCache: context.cache !== undefined,
     service: `registry ${named.registry} ${context.identity ?? ''}`,
 
     async stat(_, { signal }) {

@@ -40,7 +40,7 @@ export async function throughCache(
   cache: Cache,
 ): Promise<CachedSide | undefined> {
   const digest = nameOf(call.expected);
-  if (!digest || from.endpoint.isLocal) return undefined;
+  if (!digest || from.endpoint.isLocal || from.endpoint.usesCache) return undefined;
   let shown = 0;
   const show = (bytes: number) => {
     call.onProgress(bytes - shown);

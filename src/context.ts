@@ -1,3 +1,4 @@
+import type { Cache } from './cache/cache.ts';
 import type { Bytes } from './protocol.ts';
 
 /** Where an S3 service is and as whom it is asked. */
@@ -132,6 +133,8 @@ export interface Context {
   readonly username?: string | undefined;
   /** What an image is wanted as: `docker`, `singularity`. */
   readonly format?: string | undefined;
+  /** Keeps what has a digest for all processes of the machine. */
+  readonly cache?: Cache | undefined;
 }
 
 export interface HttpRequest {

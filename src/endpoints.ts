@@ -1,3 +1,4 @@
+import type { Cache } from './cache/cache.ts';
 import { TransferError } from './errors.ts';
 import { IMAGE_SCHEMES, type Location, type UrlSecret } from './location.ts';
 import type { Endpoint, HttpClient, Secrets, Settings } from './protocol.ts';
@@ -23,6 +24,7 @@ export function createEndpoints(tools: {
   readonly http: HttpClient;
   readonly secretsFor: SecretsFor;
   readonly settings?: Settings;
+  readonly cache?: Cache | undefined;
 }): Endpoints {
   const opened = new Map<string, Promise<Endpoint>>();
   let ownSecrets = 0;
@@ -37,6 +39,7 @@ export function createEndpoints(tools: {
       secrets: recent((again) => tools.secretsFor(location, secret, again)),
       username: secret?.username,
       format,
+      cache: tools.cache,
     });
   }
 

@@ -102,12 +102,13 @@ export async function transfer(
     for (const consumer of consumers) consumer.event(event);
     onEvent?.(event);
   };
+  const cache = await openCacheOf(options);
   const endpoints = openEndpoints(options, {
+    cache,
     connections: options.perHost ?? options.threads ?? DEFAULTS.threads,
     warn: (key, message) => emit({ type: 'warning', key, message }),
   });
   const trusted = await openTrust(options);
-  const cache = await openCacheOf(options);
   const { find: findListed, close } = await readCatalogs(options, emit);
   try {
     consumers = await openConsumers(options, (message) => emit({ type: 'warning', key: message, message }));

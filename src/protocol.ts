@@ -125,10 +125,7 @@ export interface ReadCall extends Call {
   readonly version?: string | undefined;
   /** Past every cache and proxy: a copy in between may be the damaged one. */
   readonly fresh?: boolean | undefined;
-  /**
-   * What an earlier read gave, from `start` up to that of `range`, for sources that compare what reaches across it. Absent
-   * where that cannot be read back.
-   */
+  /** What an earlier read gave, from `start` up to that of `range`, for sources that compare what reaches across it. */
   readonly before?: ((start: number) => Promise<Bytes>) | undefined;
 }
 
@@ -246,6 +243,8 @@ export interface Endpoint {
   readonly digestsOnWrite?: readonly Algorithm[];
   /** Where a partial write and its journal lie on this machine, for endpoints that are local. */
   readonly isLocal?: boolean;
+  /** What is read comes by way of the cache already, where there is one. */
+  readonly usesCache?: boolean;
   /** Whether there ever is a `partial` depends on the server, which only a write tries; `describe` says what is known. */
   readonly partialDepends?: true;
   /** Bytes of memory that reading or writing a file of `size` takes here, beside the chunks on their way. */

@@ -83,7 +83,7 @@ async function obtain(
   { clock, patience }: CacheOptions,
 ): Promise<Obtained> {
   const name = nameOf(wanted.subject);
-  const watch = watchOf(clock, patience);
+  const watch = watchOf(clock, wanted.patience ?? patience);
   let by: CameBy = 'cache';
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 1.5, LAST_LOOK_MS)) {
     if (call.signal.aborted) throw new TransferError('canceled', `fetch \`${wanted.name}\`: canceled`);

@@ -85,6 +85,14 @@ function readNote(path: string): Note | undefined {
   }
 }
 
+interface KeepCall {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly writer: string;
+  /** Permission bits, without any to write. */
+  readonly mode?: number | undefined;
+}
+
 /**
  * Makes the whole, proven file at `part` the content `name`, on the device before it has the name. False when `part` is
  * no longer there: somebody who took this process for dead goes on with it.
@@ -93,7 +101,7 @@ export async function keepContent(
   place: CachePlace,
   name: string,
   part: string,
-  { digest, size, writer }: { readonly digest: Digest; readonly size: number; readonly writer: string },
+  { digest, size, writer, mode = 0o444 }: KeepCall,
 ): Promise<boolean> {
   const path = join(place.content, name);
   const kind = diskKind(place.content);
@@ -108,7 +116,7 @@ export async function keepContent(
   }
   try {
     await syncFile(fd, kind);
-    fs.fchmodSync(fd, 0o444);
+    fs.fchmodSync(fd, mode);
     fs.futimesSync(fd, new Date(), UNTOUCHED);
     fs.writeFileSync(fresh, JSON.stringify(note), { mode: 0o444 });
     fs.renameSync(fresh, path + NOTE);

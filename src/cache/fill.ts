@@ -20,6 +20,10 @@ export interface Wanted {
   /** The bytes from `start` on. What cannot begin anywhere else is asked from 0 on only, when it says so by `wholly`. */
   fetch(start: number, signal: AbortSignal): Promise<Bytes>;
   readonly wholly?: boolean;
+  /** Permission bits to keep it with, without any to write; 0444 when left out. */
+  readonly mode?: number;
+  /** Milliseconds that whoever waits for it gives the one that makes it, in place of those of the cache. */
+  readonly patience?: number;
 }
 
 export interface FillCall {
@@ -49,7 +53,8 @@ export async function fill(
     const part: Part = { fd, kind: diskKind(place.claims) };
     const digest = await fillWhole(part, wanted, call);
     const { size } = fs.fstatSync(fd);
-    return await keepContent(place, name, claim.path, { digest, size, writer: writerId() });
+    const { mode } = wanted;
+    return await keepContent(place, name, claim.path, { digest, size, writer: writerId(), mode });
   } finally {
     fs.closeSync(fd);
   }

@@ -70,7 +70,9 @@ async function runList(
   const fault = faultOf(io.env, random);
   const audience = await gatherLegacy(log, values, io);
   const { emit } = audience;
+  const cache = await openCacheOf(values);
   const endpoints = openSession(values, {
+    cache,
     env: io.env,
     connections: values.perHost ?? values.threads,
     warn: (key, message) => emit({ type: 'warning', key, message }),
@@ -81,7 +83,6 @@ async function runList(
       yield request;
     }
   }
-  const cache = await openCacheOf(values);
   const tools: RunTools = {
     open: endpoints.open,
     emit,

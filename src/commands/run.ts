@@ -9,6 +9,7 @@ import { exitStatusOf } from '../job/status-text.ts';
 import { safeText } from '../report/format.ts';
 import { badInput } from './failures.ts';
 import type { Io } from './io.ts';
+import { openCacheOf } from './open-cache.ts';
 import { gatherFacts } from './pegasus-kickstart/facts.ts';
 import { recordRun } from './pegasus-kickstart/record-run.ts';
 import { type ContainerChoice, chooseContainer, dryRunLines, openJobContainer } from './run/container.ts';
@@ -82,7 +83,8 @@ async function perform(
   const { state, desk } = course;
   const began = performance.now();
   const warn = (_: string, message: string) => state.say(`warning: ${safeText(message)}`);
-  const endpoints = openSession(values, { env: io.env, connections: connectionsFor(order), warn });
+  const cache = await openCacheOf(values);
+  const endpoints = openSession(values, { env: io.env, connections: connectionsFor(order), warn, cache });
   const stager: Stager = {
     values: stagingValues(order),
     io,

@@ -1,4 +1,3 @@
-import type { Cache } from '../cache/cache.ts';
 import type { Endpoints } from '../endpoints.ts';
 import { plan, type RunInput, run } from '../engine.ts';
 import { TransferError } from '../errors.ts';
@@ -33,17 +32,21 @@ export async function runAndTell(
 ): Promise<number> {
   const random = randomFrom(io.env);
   let audience: Audience | undefined;
-  let cache: Cache | undefined;
+  const cache = await openCacheOf(values);
   const emit: Emit = (event) => audience?.emit(event);
   const warn = (key: string, message: string) => emit({ type: 'warning', key, message });
-  const endpoints = openSession(values, { env: io.env, connections: values.perHost ?? values.threads, warn });
+  const endpoints = openSession(values, {
+    env: io.env,
+    connections: values.perHost ?? values.threads,
+    warn,
+    cache,
+  });
   const { open } = endpoints;
   const watch = watchSignals();
   let catalogs: Catalogs | undefined;
   try {
     catalogs = await readCatalogs(values.checksums, values.to);
     const trusted = await openTrust(values);
-    cache = await openCacheOf(values);
     const input = await makeInput({ endpoints, emit, signal: watch.signal });
     const { dryRun } = values;
     audience = await gather(dryRun ? { quiet: true, debug: values.debug } : values, io);

@@ -1,14 +1,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Cache } from '../cache/cache.ts';
+import { readContent } from '../cache/read.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { openSource } from '../local/source.ts';
-import type { ReadCall, Source } from '../protocol.ts';
+import type { Bytes, ReadCall, Source } from '../protocol.ts';
 import { type FetchableLayer, storeLayers } from './blob-store.ts';
+import { dropSif, obtainSif } from './cached-sif.ts';
 import type { Image } from './image.ts';
+import type { CachedImage } from './keep-cached.ts';
 import { writeSif } from './sif/write.ts';
 
 /** Where SIF files are made, and by what. */
 export interface SifTools {
+  /** Keeps what is made for other processes of the machine. */
+  readonly cache?: Cache | undefined;
   /** A directory for files of the size of the image. */
   readonly scratch: string;
   /** Directories of programs, as `PATH` has them. */
@@ -20,6 +26,9 @@ export interface SifFile {
   read(image: Image & { readonly layers: readonly FetchableLayer[] }, call: ReadCall): Promise<Source>;
   close(): Promise<void>;
 }
+
+/** Runnable, as apptainer leaves it. */
+const MODE = 0o755;
 
 interface Made {
   readonly directory: string;
@@ -45,6 +54,7 @@ export function createSifFile(tools: SifTools): SifFile {
 
   return {
     async read(image, call) {
+      if (tools.cache) return readCached(image, tools, tools.cache, call);
       if (call.fresh) await drop();
       made ??= make(image, tools, call.signal);
       let file: Made;
@@ -54,18 +64,12 @@ export function createSifFile(tools: SifTools): SifFile {
         made = undefined;
         throw error;
       }
-      const version = `sif ${file.sha256}`;
-      if (call.version !== undefined && call.version !== version) {
-        throw new TransferError(
-          'changed',
-          `read \`${image.name}\`: it is no longer the image that was asked for`,
-        );
-      }
+      const version = versionOf(file.sha256, image, call);
       const source = await openSource(file.path, { signal: call.signal, range: call.range });
       return {
         type: 'file',
         size: file.size,
-        mode: 0o755,
+        mode: MODE,
         version,
         digests: [{ algorithm: 'sha256', value: file.sha256 }],
         bytes: untilEnd(source, drop),
@@ -75,6 +79,54 @@ export function createSifFile(tools: SifTools): SifFile {
     },
     close: drop,
   };
+}
+
+/** The version of the file; throws `changed` when it is not that which was asked for. */
+function versionOf(sha256: string, image: Image, call: ReadCall): string {
+  const version = `sif ${sha256}`;
+  if (call.version === undefined || call.version === version) return version;
+  throw new TransferError('changed', `read \`${image.name}\`: it is no longer the image that was asked for`);
+}
+
+async function readCached(
+  image: CachedImage,
+  tools: SifTools,
+  cache: Cache,
+  call: ReadCall,
+): Promise<Source> {
+  const { signal, range } = call;
+  if (call.fresh) dropSif(image, tools.programs, cache);
+  const kept = await obtainSif(image, { ...tools, signal }, cache);
+  let isOpen = true;
+  const close = () => {
+    if (isOpen) kept.close();
+    isOpen = false;
+  };
+  try {
+    const version = versionOf(kept.digest.value, image, call);
+    const how = kept.by === 'fetch' ? `made with ${kept.packer.name} and kept in` : 'from';
+    return {
+      type: 'file',
+      size: kept.size,
+      mode: MODE,
+      version,
+      digests: [kept.digest],
+      bytes: closing(readContent(kept, { signal, range }).bytes, close),
+      note: `a SIF file, ${how} the cache`,
+      discard: async () => close(),
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function* closing(bytes: Bytes, close: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes;
+  } finally {
+    close();
+  }
 }
 
 async function* untilEnd({ bytes }: Source, drop: () => Promise<void>): AsyncGenerator<Uint8Array> {

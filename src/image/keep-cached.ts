@@ -17,15 +17,18 @@ const FORMAT_VERSION = 1;
 /** Finds of something wrong, or of something just dropped, before that is an error. */
 const MOST_TRIES = 3;
 
-export interface KeepCachedCall {
-  readonly path: string;
-  readonly format: ArchiveFormat;
+export interface CacheLayersCall {
   readonly signal: AbortSignal;
-  readonly onBytes?: (bytes: number) => void;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly clock?: Clock;
 }
 
-type CachedImage = Image & { readonly layers: readonly FetchableLayer[] };
+export interface KeepCachedCall extends CacheLayersCall {
+  readonly path: string;
+  readonly format: ArchiveFormat;
+}
+
+export type CachedImage = Image & { readonly layers: readonly FetchableLayer[] };
 
 /**
  * Puts the archive of an image at `path`: a hard link to the file of the cache where the file system is the same, else a
@@ -50,13 +53,13 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
     try {
       const found = cache.find(subject);
       // Before the archive is claimed: whoever waits for it waits for its writing alone.
-      if (!found) await storeLayers(image.layers, call);
+      if (!found) await cacheLayers(image.layers, call);
       found?.close();
       const kept = await cache.obtain(wanted, { signal });
       try {
         // Written just now, of layers that were compared on their way.
         if (kept.by !== 'fetch') await proveArchive(kept, layout, signal);
-        await placeFile(kept.path, path, signal);
+        await placeFile(kept.path, path, { signal, mode: 0o644 });
       } finally {
         kept.close();
       }
@@ -70,13 +73,14 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
   }
 }
 
-function storeLayers(layers: readonly FetchableLayer[], call: KeepCachedCall): Promise<void> {
+/** Fetches what the cache lacks of the layers into it, several at a time. */
+export function cacheLayers(layers: readonly FetchableLayer[], call: CacheLayersCall): Promise<void> {
   const bounds = { signal: call.signal, doing: 'pull' };
   return severalAtATime(distinct(layers), bounds, (layer, signal) => storeLayer(layer, { ...call, signal }));
 }
 
 /** Again and again while each try brings something: the cache goes on with what came. */
-function storeLayer(layer: FetchableLayer, call: KeepCachedCall): Promise<void> {
+function storeLayer(layer: FetchableLayer, call: CacheLayersCall): Promise<void> {
   const { signal } = call;
   let came = 0;
   const onBytes = (bytes: number) => {
@@ -131,12 +135,16 @@ function mismatch(code: 'digest-mismatch' | 'size-mismatch', { path }: Obtained,
 }
 
 /** Whatever forbids a link (another file system, too many of them), a copy tells whether the place can have the file at all. */
-async function placeFile(from: string, to: string, signal: AbortSignal): Promise<void> {
+export async function placeFile(
+  from: string,
+  to: string,
+  { signal, mode }: { readonly signal: AbortSignal; readonly mode: number },
+): Promise<void> {
   const key = createHash('sha256').update(`image ${to}`).digest('hex').slice(0, 32);
   try {
     await linkAtomically(from, to, { kind: 'hard', key });
   } catch {
-    const staged = await copyStaged(from, to, { key, signal, mode: 0o644 });
+    const staged = await copyStaged(from, to, { key, signal, mode });
     await staged.commit(signal);
   }
 }

@@ -12,6 +12,7 @@ import { archiveBytes } from './archive/stream.ts';
 import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { keepCached } from './keep-cached.ts';
+import { keepCachedSif } from './keep-cached-sif.ts';
 import { fetchable } from './local-layer.ts';
 import { writeSandbox } from './sandbox.ts';
 import { writeSif } from './sif/write.ts';
@@ -43,6 +44,9 @@ type RemoteImage = Image & { readonly layers: readonly FetchableLayer[] };
 export async function keepImage(image: RemoteImage, call: KeepCall): Promise<number> {
   const { format, spool, cache } = call;
   if (format === 'oci') return keepDirectory(image, call);
+  if (cache && format === 'sif') {
+    return keepCachedSif(image, { ...call, programs: call.programs ?? '' }, cache);
+  }
   if (cache && format !== 'sif' && format !== 'sandbox') return keepCached(image, { ...call, format }, cache);
   const layers = await storeLayers(image.layers, { ...call, directory: spool, isSpool: true });
   const { bytes: size, notes } = await convertImage({ ...image, layers }, call);

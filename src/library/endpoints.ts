@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import metadata from '../../package.json' with { type: 'json' };
+import type { Cache } from '../cache/cache.ts';
 import type { Credentials } from '../credentials/credentials.ts';
 import { createEndpoints, type Endpoints } from '../endpoints.ts';
 import { ftpSettings } from '../ftp/settings.ts';
@@ -32,6 +33,8 @@ export interface RunTools {
   /** Connections with one host; a transfer needs one. */
   readonly connections: number;
   readonly warn: (key: string, message: string) => void;
+  /** For endpoints whose content is made of parts that have digests. */
+  readonly cache?: Cache | undefined;
 }
 
 /**
@@ -44,6 +47,7 @@ export function openEndpoints(options: ServiceOptions, tools: RunTools): Endpoin
   let credentials: Promise<Credentials> | undefined;
   return createEndpoints({
     http: httpOver(net, env),
+    cache: tools.cache,
     settings: { net, ftp: ftpSettings(env), gs: gsSettings(env), registry: registrySettings(env) },
     secretsFor: async (location, fromUrl, again) => {
       credentials ??= openCredentials(options, tools.warn);

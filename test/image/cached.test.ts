@@ -219,3 +219,40 @@ describe('bridle image prune', () => {
     expect(stderr).toContain('--cache: expected a directory, got none');
   });
 });
+
+describe('an image that is copied through the cache', () => {
+  test('asks for no blob the second time, by `cp` and by lists', async () => {
+    const { cwd, at, made, ...host } = await scene();
+    const url = `docker://${host.authority}/a/b:1`;
+    const first = await bridle(['cp', '-q', '--cache', 'cache', url, 'a.tar'], { cwd });
+    expect(first).toMatchObject({ status: 0, stderr: '' });
+    const asked = [...made.layers, made.config].sort();
+    expect(blobsAsked(host)).toEqual(asked);
+    const list = JSON.stringify([
+      {
+        type: 'transfer',
+        lfn: 'b',
+        src_urls: [{ site_label: 'local', url }],
+        dest_urls: [{ site_label: 'local', url: `file://${cwd}/b.tar`, type: 'docker' }],
+      },
+    ]);
+    const env = { BRIDLE_CACHE: at('cache') };
+    const second = await bridle([], { cwd, program: 'pegasus-transfer', input: list, env });
+    expect(second.status).toBe(0);
+    expect(blobsAsked(host)).toEqual(asked);
+    expect(readFileSync(at('b.tar')).equals(readFileSync(at('a.tar')))).toBe(true);
+    expect(await bridle(['image', 'verify', '-q', 'b.tar'], { cwd })).toMatchObject({ status: 0 });
+  });
+
+  test('P1 F26 a layer of it that rots is dropped, and fetched', async () => {
+    const { cwd, at, made, ...host } = await scene();
+    const url = `docker://${host.authority}/a/b:1`;
+    await bridle(['cp', '-q', '--cache', 'cache', url, 'a.tar'], { cwd });
+    const [layer = ''] = made.layers;
+    damage(at(`cache/content/${layer.replace(':', '-')}`));
+    const again = await bridle(['cp', '-q', '--cache', 'cache', url, 'b.tar'], { cwd });
+    expect(again.status).toBe(0);
+    expect(readFileSync(at('b.tar')).equals(readFileSync(at('a.tar')))).toBe(true);
+    expect(blobsAsked(host).filter((digest) => digest === layer)).toHaveLength(2);
+  });
+});

@@ -1181,4 +1181,10 @@ export const MUTATIONS = {
     to: 'layerFrom(piece.layer, from, signal, undefined)',
     test: ['test/image/copied.test.ts', 'P1 S8 what an earlier process got'],
   },
+  'a SIF file of the cache is believed': {
+    file: 'src/image/keep-cached-sif.ts',
+    from: "if (kept.by !== 'fetch') await prove(kept, signal);",
+    to: '',
+    test: ['test/real/image-cache.test.ts', 'P1 F26 that rots is made anew'],
+  },
 };

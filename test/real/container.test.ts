@@ -203,13 +203,15 @@ describe('bridle run --image', () => {
       const pushed = await bridle(['image', 'push', '-q', podman.archive, name], { cwd });
       expect(pushed).toMatchObject({ status: 0 });
       mkdirSync(join(cwd, 'tmp'));
-      const env = { ...podman.environment, TMPDIR: join(cwd, 'tmp') };
+      const env = { ...podman.environment, TMPDIR: join(cwd, 'tmp'), BRIDLE_CACHE: join(cwd, 'cache') };
       const args = ['--image', `docker://${name}`, '--engine', 'podman', '--', 'sh', '-c', 'echo in $(pwd)'];
       const run = await bridle(['run', ...args], { cwd, env });
       expect(run).toMatchObject({ status: 0, stdout: 'in /scratch\n' });
       expect(run.stderr).toContain(`pulled ${name}@sha256:`);
       expect(readdirSync(join(cwd, 'tmp'))).toEqual([]);
       expect(podman.call('images', '--format', '{{.Repository}}:{{.Tag}}')).toContain(name);
+      const kept = readdirSync(join(cwd, 'cache/content'));
+      expect(kept.some((one) => one.startsWith('made-'))).toBe(true);
     } finally {
       await registry.stop();
     }

@@ -11,6 +11,7 @@ import { stateDirectory } from '../../state-directory.ts';
 import { registryImage } from '../image/order.ts';
 import { openRegistries } from '../image/registry-tools.ts';
 import type { Io } from '../io.ts';
+import { openCacheOf } from '../open-cache.ts';
 import type { RunOrder } from './order.ts';
 
 /** An image that was fetched for a job. */
@@ -42,22 +43,24 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
     throw toTransferError(error, `pulling \`${formatReference(reference)}\``);
   });
+  const cache = await openCacheOf(values);
   const close = () => rm(directory, { recursive: true, force: true });
   try {
-    const { image, digest, notes } = await findPatiently(reference, tools(secret), {
+    const { image, digest, notes } = await findPatiently(reference, tools(secret, cache), {
       platform: settings.platform,
       signal,
     });
     for (const note of notes) warn(note, note);
     const path = join(directory, call.format === 'sif' ? 'image.sif' : 'image.tar');
     const spool = join(values.state ?? stateDirectory(env, homedir()), 'images');
-    await keepImage(image, { path, format: call.format, spool, programs: env.PATH ?? '', signal });
+    await keepImage(image, { path, format: call.format, spool, programs: env.PATH ?? '', signal, cache });
     if (!values.quiet) say(`pulled ${safeText(formatReference({ ...reference, digest }))}`);
     return { path, close };
   } catch (error) {
     await close();
     throw error;
   } finally {
+    cache?.close();
     await http.close();
   }
 }
