@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { freeBytes } from '../local/disk.ts';
 import { type Claim, dropClaim, holderOf, leaveClaim, ownClaim, takeClaim } from './claim.ts';
-import { type Content, dropContent, findContent } from './content.ts';
+import { type Content, dropContent, findContent, sealContent } from './content.ts';
 import { type CacheBounds, type Evicted, evict, makeRoom } from './evict.ts';
 import { type FillCall, fill, type Wanted } from './fill.ts';
 import { type CachePlace, nameOf, openPlace } from './place.ts';
@@ -27,6 +27,8 @@ export interface Cache {
   obtain(wanted: Wanted, call: FillCall): Promise<Obtained>;
   /** What is kept of the subject; undefined when it would have to be fetched. */
   find(subject: Wanted['subject']): Obtained | undefined;
+  /** Notes that what was obtained is what was proven at `proven`, milliseconds since 1970, after a link to it was made, too. */
+  seal(subject: Wanted['subject'], obtained: Obtained, proven: number): void;
   /** Removes what turned out to be wrong; absent is success. */
   drop(subject: Wanted['subject']): void;
   /** Removes what is more, or older, than `bounds` say; those of the cache without any. */
@@ -67,6 +69,7 @@ export function openCache(options: CacheOptions): Cache {
       const content = findContent(place, nameOf(subject));
       return content && handed(content, 'cache');
     },
+    seal: (subject, obtained, proven) => sealContent(place, nameOf(subject), obtained, proven),
     drop: (subject) => dropContent(place, nameOf(subject)),
     prune: (asked) => evict(place, { ...bounds, ...asked }, clock.epoch()),
     close() {

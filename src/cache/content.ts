@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { syncDirectory } from '../local/directory-sync.ts';
 import { diskKind, syncFile } from '../local/disk.ts';
+import { writerId } from '../local/writer.ts';
 import type { Digest } from '../protocol.ts';
 import type { CachePlace } from './place.ts';
 
@@ -14,6 +15,8 @@ export interface Content {
   /** Bytes. */
   readonly size: number;
   readonly digest: Digest;
+  /** When it was last compared with its digest, in milliseconds since 1970, and not touched since; undefined when it was. */
+  readonly provenAt: number | undefined;
 }
 
 /** What is written down of content beside its bytes. */
@@ -22,6 +25,16 @@ interface Note {
   readonly value: string;
   /** Bytes. */
   readonly size: number;
+  readonly seal?: Seal;
+}
+
+/** By what it shows that nobody has touched content since. A link made to it, or removed, counts as touching. */
+interface Seal {
+  readonly inode: string;
+  /** Nanoseconds since 1970 (`st_ctim`, stat(3type)), which nobody but the kernel sets. */
+  readonly changed: string;
+  /** Milliseconds since 1970. */
+  readonly proven: number;
 }
 
 /**
@@ -49,11 +62,14 @@ export function findContent(place: CachePlace, name: string): Content | undefine
     return undefined;
   }
   try {
-    const { size, mtimeMs } = fs.fstatSync(fd);
+    const facts = fs.fstatSync(fd, { bigint: true });
+    const size = Number(facts.size);
     const note = readNote(path + NOTE);
-    if (mtimeMs === UNTOUCHED.getTime() && note?.size === size) {
+    if (isUntouched(facts) && note?.size === size) {
       markUsed(path);
-      return { path, fd, size, digest: { algorithm: note.algorithm, value: note.value } };
+      const { algorithm, value, seal } = note;
+      const isSealed = seal?.inode === String(facts.ino) && seal.changed === String(facts.ctimeNs);
+      return { path, fd, size, digest: { algorithm, value }, provenAt: isSealed ? seal.proven : undefined };
     }
   } catch (error) {
     fs.closeSync(fd);
@@ -62,6 +78,38 @@ export function findContent(place: CachePlace, name: string): Content | undefine
   fs.closeSync(fd);
   dropContent(place, name);
   return undefined;
+}
+
+const isUntouched = ({ mtimeNs }: fs.BigIntStats): boolean =>
+  mtimeNs === BigInt(UNTOUCHED.getTime()) * 1_000_000n;
+
+/**
+ * Writes down that open content is what it was when it was compared with its digest at `proven`, after a link to it was
+ * made, say. Whoever finds it touched again later compares it again; so a seal that gets lost costs time alone.
+ */
+export function sealContent(
+  place: CachePlace,
+  name: string,
+  { fd, size, digest: { algorithm, value } }: Pick<Content, 'fd' | 'size' | 'digest'>,
+  proven: number,
+): void {
+  const facts = fs.fstatSync(fd, { bigint: true });
+  const path = join(place.content, name);
+  const there = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!isUntouched(facts) || there?.ino !== facts.ino) return;
+  const seal: Seal = { inode: String(facts.ino), changed: String(facts.ctimeNs), proven };
+  writeNote(place, name, { algorithm, value, size, seal });
+}
+
+function writeNote(place: CachePlace, name: string, note: Note): void {
+  const fresh = join(place.fresh, `${writerId()}-${name}${NOTE}`);
+  try {
+    fs.writeFileSync(fresh, JSON.stringify(note), { mode: 0o444 });
+    fs.renameSync(fresh, join(place.content, name) + NOTE);
+  } catch (error) {
+    fs.rmSync(fresh, { force: true });
+    throw error;
+  }
 }
 
 /** On the note: a time of the content's own, set while somebody reads it, would be a change to it. */
@@ -78,8 +126,9 @@ function markUsed(path: string): void {
 function readNote(path: string): Note | undefined {
   try {
     const note: Partial<Note> = JSON.parse(fs.readFileSync(path, 'utf8'));
-    const { algorithm, value, size } = note;
-    return algorithm && value && size !== undefined ? { algorithm, value, size } : undefined;
+    const { algorithm, value, size, seal } = note;
+    if (!algorithm || !value || size === undefined) return undefined;
+    return { algorithm, value, size, ...(seal ? { seal } : {}) };
   } catch {
     return undefined;
   }
@@ -88,7 +137,6 @@ function readNote(path: string): Note | undefined {
 interface KeepCall {
   readonly digest: Digest;
   readonly size: number;
-  readonly writer: string;
   /** Permission bits, without any to write. */
   readonly mode?: number | undefined;
 }
@@ -101,12 +149,10 @@ export async function keepContent(
   place: CachePlace,
   name: string,
   part: string,
-  { digest, size, writer, mode = 0o444 }: KeepCall,
+  { digest, size, mode = 0o444 }: KeepCall,
 ): Promise<boolean> {
   const path = join(place.content, name);
   const kind = diskKind(place.content);
-  const note: Note = { algorithm: digest.algorithm, value: digest.value, size };
-  const fresh = join(place.fresh, `${writer}-${name}${NOTE}`);
   let fd: number;
   try {
     fd = fs.openSync(part, O_RDONLY | O_NOFOLLOW);
@@ -118,11 +164,10 @@ export async function keepContent(
     await syncFile(fd, kind);
     fs.fchmodSync(fd, mode);
     fs.futimesSync(fd, new Date(), UNTOUCHED);
-    fs.writeFileSync(fresh, JSON.stringify(note), { mode: 0o444 });
-    fs.renameSync(fresh, path + NOTE);
+    writeNote(place, name, { algorithm: digest.algorithm, value: digest.value, size });
     fs.renameSync(part, path);
+    sealContent(place, name, { fd, size, digest }, Date.now());
   } catch (error) {
-    fs.rmSync(fresh, { force: true });
     if (errnoOf(error) === 'ENOENT' && !fs.existsSync(part)) return false;
     throw error;
   } finally {

@@ -3,7 +3,6 @@ import { isMismatch, TransferError } from '../errors.ts';
 import { createHasher } from '../integrity/hasher.ts';
 import { chunksOf } from '../local/chunks.ts';
 import { diskKind, writeAt } from '../local/disk.ts';
-import { writerId } from '../local/writer.ts';
 import type { Bytes, Digest } from '../protocol.ts';
 import { giveBack } from '../slabs.ts';
 import type { Claim } from './claim.ts';
@@ -54,7 +53,7 @@ export async function fill(
     const digest = await fillWhole(part, wanted, call);
     const { size } = fs.fstatSync(fd);
     const { mode } = wanted;
-    return await keepContent(place, name, claim.path, { digest, size, writer: writerId(), mode });
+    return await keepContent(place, name, claim.path, { digest, size, mode });
   } finally {
     fs.closeSync(fd);
   }

@@ -33,7 +33,7 @@ export interface CachedSif extends Obtained {
  */
 export async function obtainSif(image: CachedImage, call: CachedSifCall, cache: Cache): Promise<CachedSif> {
   const packer = findPacker(call.programs);
-  const subject = subjectOf(image, packer);
+  const subject = sifSubject(image, packer);
   const found = cache.find(subject);
   if (found) return { ...found, packer };
   await cacheLayers(image.layers, call);
@@ -50,11 +50,11 @@ export async function obtainSif(image: CachedImage, call: CachedSifCall, cache: 
 
 /** Removes the file from the cache: what came out of it was wrong. */
 export function dropSif(image: CachedImage, programs: string, cache: Cache): void {
-  cache.drop(subjectOf(image, findPacker(programs)));
+  cache.drop(sifSubject(image, findPacker(programs)));
 }
 
-/** Another release of a packer may make other bytes of the same image. */
-function subjectOf(image: CachedImage, { name, file }: Packer) {
+/** What the cache knows it by. Another release of a packer may make other bytes of the same image. */
+export function sifSubject(image: CachedImage, { name, file }: Packer) {
   const { size, mtimeMs } = statSync(file);
   const { digest } = image.manifest.descriptor;
   return { key: `image sif ${FORMAT_VERSION} ${image.name} ${digest} ${name} ${size} ${mtimeMs}` };

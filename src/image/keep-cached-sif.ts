@@ -4,8 +4,9 @@ import { readContent } from '../cache/read.ts';
 import { isMismatch, TransferError } from '../errors.ts';
 import { createHasher } from '../integrity/hasher.ts';
 import { giveBack } from '../slabs.ts';
-import { type CachedSifCall, dropSif, obtainSif } from './cached-sif.ts';
+import { type CachedSifCall, dropSif, obtainSif, sifSubject } from './cached-sif.ts';
 import { type CachedImage, placeFile } from './keep-cached.ts';
+import { useProven } from './proven-before.ts';
 
 /** Finds of something wrong, or of something just dropped, before that is an error. */
 const MOST_TRIES = 3;
@@ -25,8 +26,11 @@ export async function keepCachedSif(
     try {
       const kept = await obtainSif(image, { ...call, scratch: dirname(path) }, cache);
       try {
-        if (kept.by !== 'fetch') await prove(kept, signal);
-        await placeFile(kept.path, path, { signal, mode: MODE });
+        const at = { cache, subject: sifSubject(image, kept.packer), now: Date.now() };
+        await useProven(kept, at, {
+          prove: () => prove(kept, signal),
+          use: () => placeFile(kept.path, path, { signal, mode: MODE }),
+        });
       } finally {
         kept.close();
       }

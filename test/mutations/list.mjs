@@ -1183,8 +1183,8 @@ export const MUTATIONS = {
   },
   'a SIF file of the cache is believed': {
     file: 'src/image/keep-cached-sif.ts',
-    from: "if (kept.by !== 'fetch') await prove(kept, signal);",
-    to: '',
+    from: 'prove: () => prove(kept, signal),',
+    to: 'prove: async () => undefined,',
     test: ['test/real/image-cache.test.ts', 'P1 F26 that rots is made anew'],
   },
 };
