@@ -1045,7 +1045,7 @@ export const MUTATIONS = {
   },
   'a changed file of the cache is still content': {
     file: 'src/cache/content.ts',
-    from: 'mtimeMs === UNTOUCHED.getTime() && note',
+    from: 'isUntouched(facts) && note',
     to: 'note',
     test: [CACHE, 'that somebody wrote to'],
   },
