@@ -27,7 +27,7 @@ export interface Cache {
   obtain(wanted: Wanted, call: FillCall): Promise<Obtained>;
   /** What is kept of the subject; undefined when it would have to be fetched. */
   find(subject: Wanted['subject']): Obtained | undefined;
-  /** Notes that what was obtained is what was proven at `proven`, milliseconds since 1970, after a link to it was made, too. */
+  /** Notes that what was obtained was compared with its digest at `proven`, milliseconds since 1970. */
   seal(subject: Wanted['subject'], obtained: Obtained, proven: number): void;
   /** Removes what turned out to be wrong; absent is success. */
   drop(subject: Wanted['subject']): void;

@@ -15,7 +15,7 @@ export interface Content {
   /** Bytes. */
   readonly size: number;
   readonly digest: Digest;
-  /** When it was last compared with its digest, in milliseconds since 1970, and not touched since; undefined when it was. */
+  /** When it was last compared with its digest, in milliseconds since 1970; undefined where nobody wrote that down. */
   readonly provenAt: number | undefined;
 }
 
@@ -28,11 +28,9 @@ interface Note {
   readonly seal?: Seal;
 }
 
-/** By what it shows that nobody has touched content since. A link made to it, or removed, counts as touching. */
+/** When content was last compared with its digest. */
 interface Seal {
   readonly inode: string;
-  /** Nanoseconds since 1970 (`st_ctim`, stat(3type)), which nobody but the kernel sets. */
-  readonly changed: string;
   /** Milliseconds since 1970. */
   readonly proven: number;
 }
@@ -68,7 +66,7 @@ export function findContent(place: CachePlace, name: string): Content | undefine
     if (isUntouched(facts) && note?.size === size) {
       markUsed(path);
       const { algorithm, value, seal } = note;
-      const isSealed = seal?.inode === String(facts.ino) && seal.changed === String(facts.ctimeNs);
+      const isSealed = seal?.inode === String(facts.ino);
       return { path, fd, size, digest: { algorithm, value }, provenAt: isSealed ? seal.proven : undefined };
     }
   } catch (error) {
@@ -83,10 +81,7 @@ export function findContent(place: CachePlace, name: string): Content | undefine
 const isUntouched = ({ mtimeNs }: fs.BigIntStats): boolean =>
   mtimeNs === BigInt(UNTOUCHED.getTime()) * 1_000_000n;
 
-/**
- * Writes down that open content is what it was when it was compared with its digest at `proven`, after a link to it was
- * made, say. Whoever finds it touched again later compares it again; so a seal that gets lost costs time alone.
- */
+/** Writes down that open content was compared with its digest at `proven`. */
 export function sealContent(
   place: CachePlace,
   name: string,
@@ -97,7 +92,7 @@ export function sealContent(
   const path = join(place.content, name);
   const there = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
   if (!isUntouched(facts) || there?.ino !== facts.ino) return;
-  const seal: Seal = { inode: String(facts.ino), changed: String(facts.ctimeNs), proven };
+  const seal: Seal = { inode: String(facts.ino), proven };
   writeNote(place, name, { algorithm, value, size, seal });
 }
 

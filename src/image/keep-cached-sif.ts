@@ -6,7 +6,7 @@ import { createHasher } from '../integrity/hasher.ts';
 import { giveBack } from '../slabs.ts';
 import { type CachedSifCall, dropSif, obtainSif, sifSubject } from './cached-sif.ts';
 import { type CachedImage, placeFile } from './keep-cached.ts';
-import { useProven } from './proven-before.ts';
+import { proveOnceAWeek } from './proven-before.ts';
 
 /** Finds of something wrong, or of something just dropped, before that is an error. */
 const MOST_TRIES = 3;
@@ -26,11 +26,9 @@ export async function keepCachedSif(
     try {
       const kept = await obtainSif(image, { ...call, scratch: dirname(path) }, cache);
       try {
-        const at = { cache, subject: sifSubject(image, kept.packer), now: Date.now() };
-        await useProven(kept, at, {
-          prove: () => prove(kept, signal),
-          use: () => placeFile(kept.path, path, { signal, mode: MODE }),
-        });
+        const subject = sifSubject(image, kept.packer);
+        await proveOnceAWeek({ obtained: kept, cache, subject, now: Date.now() }, () => prove(kept, signal));
+        await placeFile(kept.path, path, { signal, mode: MODE });
       } finally {
         kept.close();
       }

@@ -10,7 +10,7 @@ import { type ArchiveFormat, type Layout, layoutOf, type Piece } from './archive
 import { archiveBytes } from './archive/stream.ts';
 import { distinct, type FetchableLayer } from './blob-store.ts';
 import type { Image } from './image.ts';
-import { useProven } from './proven-before.ts';
+import { proveOnceAWeek } from './proven-before.ts';
 import { severalAtATime, whileItBrings } from './several.ts';
 
 /** Goes up with every change to the bytes of an archive: those of another version are not found any more. */
@@ -58,11 +58,9 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
       found?.close();
       const kept = await cache.obtain(wanted, { signal });
       try {
-        const at = { cache, subject, now: Date.now() };
-        await useProven(kept, at, {
-          prove: () => proveArchive(kept, layout, signal),
-          use: () => placeFile(kept.path, path, { signal, mode: 0o644 }),
-        });
+        const known = { obtained: kept, cache, subject, now: Date.now() };
+        await proveOnceAWeek(known, () => proveArchive(kept, layout, signal));
+        await placeFile(kept.path, path, { signal, mode: 0o644 });
       } finally {
         kept.close();
       }

@@ -51,13 +51,16 @@ function keptSif(at: (name: string) => string): string {
   return at(`cache/content/${name}`);
 }
 
-/** Changes a file of the cache so that its time and size tell nothing. */
+/** Changes a file of the cache so that its time and size tell nothing, more than a week after it was compared. */
 function damage(path: string): void {
   const bytes = readFileSync(path);
   bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
   chmodSync(path, 0o600);
   writeFileSync(path, bytes);
   utimesSync(path, UNTOUCHED, UNTOUCHED);
+  const note = JSON.parse(readFileSync(`${path}.json`, 'utf8'));
+  chmodSync(`${path}.json`, 0o600);
+  writeFileSync(`${path}.json`, JSON.stringify({ ...note, seal: { ...note.seal, proven: 0 } }));
 }
 
 describe('a SIF file of the cache', () => {
