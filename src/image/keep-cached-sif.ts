@@ -28,7 +28,7 @@ export async function keepCachedSif(
       try {
         const at = { cache, subject: sifSubject(image, kept.packer), now: Date.now() };
         await useProven(kept, at, {
-          prove: () => prove(kept, signal),
+          prove: () => proveKept(kept, signal),
           use: () => placeFile(kept.path, path, { signal, mode: MODE }),
         });
       } finally {
@@ -44,7 +44,8 @@ export async function keepCachedSif(
   }
 }
 
-async function prove(kept: Obtained, signal: AbortSignal): Promise<void> {
+/** Rejects with `digest-mismatch` when whole content of a cache is not what it was kept as. */
+export async function proveKept(kept: Obtained, signal: AbortSignal): Promise<void> {
   const { algorithm, value } = kept.digest;
   const hasher = await createHasher([algorithm], kept.size);
   try {
