@@ -1,15 +1,14 @@
 import { dirname } from 'node:path';
 import type { Cache, Obtained } from '../cache/cache.ts';
 import { readContent } from '../cache/read.ts';
-import { isMismatch, TransferError } from '../errors.ts';
+import { TransferError } from '../errors.ts';
 import { createHasher } from '../integrity/hasher.ts';
 import { giveBack } from '../slabs.ts';
-import { type CachedSifCall, dropSif, obtainSif, sifSubject } from './cached-sif.ts';
-import { type CachedImage, placeFile } from './keep-cached.ts';
-import { proveOnceAWeek } from './proven-before.ts';
+import { type CachedSifCall, obtainSif, sifSubject } from './cached-sif.ts';
+import type { CachedImage } from './keep-cached.ts';
+import { placeKept } from './place-kept.ts';
+import { findPacker } from './sif/packer.ts';
 
-/** Finds of something wrong, or of something just dropped, before that is an error. */
-const MOST_TRIES = 3;
 const MODE = 0o755;
 
 /**
@@ -22,27 +21,17 @@ export async function keepCachedSif(
   cache: Cache,
 ): Promise<number> {
   const { path, signal, programs } = call;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const kept = await obtainSif(image, { ...call, scratch: dirname(path) }, cache);
-      try {
-        const subject = sifSubject(image, kept.packer);
-        await proveOnceAWeek({ obtained: kept, cache, subject, now: Date.now() }, () => prove(kept, signal));
-        await placeFile(kept.path, path, { signal, mode: MODE });
-      } finally {
-        kept.close();
-      }
-      return kept.size;
-    } catch (error) {
-      if (tries === MOST_TRIES || signal.aborted || !(error instanceof TransferError)) throw error;
-      if (isMismatch(error)) dropSif(image, programs, cache);
-      // Dropped by another process between finding and linking it.
-      else if (error.code !== 'not-found') throw error;
-    }
-  }
+  const keeping = {
+    subject: sifSubject(image, findPacker(programs)),
+    mode: MODE,
+    obtain: () => obtainSif(image, { ...call, scratch: dirname(path) }, cache),
+    prove: (kept: Obtained) => proveKept(kept, signal),
+  };
+  return placeKept(path, keeping, { cache, signal });
 }
 
-async function prove(kept: Obtained, signal: AbortSignal): Promise<void> {
+/** Rejects with `digest-mismatch` when whole content of a cache is not what it was kept as. */
+export async function proveKept(kept: Obtained, signal: AbortSignal): Promise<void> {
   const { algorithm, value } = kept.digest;
   const hasher = await createHasher([algorithm], kept.size);
   try {

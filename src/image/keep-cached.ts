@@ -2,21 +2,17 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Cache, Obtained } from '../cache/cache.ts';
 import { readContent } from '../cache/read.ts';
 import type { Clock } from '../clock.ts';
-import { isMismatch, TransferError } from '../errors.ts';
-import { copyStaged } from '../local/copy.ts';
-import { linkAtomically } from '../local/link.ts';
+import { TransferError } from '../errors.ts';
 import { giveBack } from '../slabs.ts';
 import { type ArchiveFormat, type Layout, layoutOf, type Piece } from './archive/members.ts';
 import { archiveBytes } from './archive/stream.ts';
 import { distinct, type FetchableLayer } from './blob-store.ts';
 import type { Image } from './image.ts';
-import { proveOnceAWeek } from './proven-before.ts';
+import { placeKept } from './place-kept.ts';
 import { severalAtATime, whileItBrings } from './several.ts';
 
 /** Goes up with every change to the bytes of an archive: those of another version are not found any more. */
 const FORMAT_VERSION = 1;
-/** Finds of something wrong, or of something just dropped, before that is an error. */
-const MOST_TRIES = 3;
 
 export interface CacheLayersCall {
   readonly signal: AbortSignal;
@@ -50,28 +46,19 @@ export async function keepCached(image: CachedImage, call: KeepCachedCall, cache
     wholly: true,
     fetch: async () => archiveBytes(layout, { start: 0 }, signal),
   };
-  for (let tries = 1; ; tries += 1) {
-    try {
+  const keeping = {
+    subject,
+    mode: 0o644,
+    obtain: async () => {
       const found = cache.find(subject);
       // Before the archive is claimed: whoever waits for it waits for its writing alone.
       if (!found) await cacheLayers(image.layers, call);
       found?.close();
-      const kept = await cache.obtain(wanted, { signal });
-      try {
-        const known = { obtained: kept, cache, subject, now: Date.now() };
-        await proveOnceAWeek(known, () => proveArchive(kept, layout, signal));
-        await placeFile(kept.path, path, { signal, mode: 0o644 });
-      } finally {
-        kept.close();
-      }
-      return layout.size;
-    } catch (error) {
-      if (tries === MOST_TRIES || signal.aborted || !(error instanceof TransferError)) throw error;
-      if (isMismatch(error)) cache.drop(subject);
-      // Dropped by another process between finding and linking it.
-      else if (error.code !== 'not-found') throw error;
-    }
-  }
+      return cache.obtain(wanted, { signal });
+    },
+    prove: (kept: Obtained) => proveArchive(kept, layout, signal),
+  };
+  return placeKept(path, keeping, { cache, signal });
 }
 
 /** Fetches what the cache lacks of the layers into it, several at a time. */
@@ -133,19 +120,4 @@ function requirePiece(piece: Piece, hash: Hash, kept: Obtained): void {
 
 function mismatch(code: 'digest-mismatch' | 'size-mismatch', { path }: Obtained, what: string) {
   return new TransferError(code, `read \`${path}\`: expected ${what}`);
-}
-
-/** Whatever forbids a link (another file system, too many of them), a copy tells whether the place can have the file at all. */
-export async function placeFile(
-  from: string,
-  to: string,
-  { signal, mode }: { readonly signal: AbortSignal; readonly mode: number },
-): Promise<void> {
-  const key = createHash('sha256').update(`image ${to}`).digest('hex').slice(0, 32);
-  try {
-    await linkAtomically(from, to, { kind: 'hard', key });
-  } catch {
-    const staged = await copyStaged(from, to, { key, signal, mode });
-    await staged.commit(signal);
-  }
 }

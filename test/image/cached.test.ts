@@ -9,10 +9,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Asked, type MemoryRegistry, putImage } from '../../fixtures/misbehaving/registry.ts';
 import { bridle, ended, scratch, start } from '../commands/run-command.ts';
+import { ageSeals } from './age-seals.ts';
 import { closeScene, registry } from './scene.ts';
 
 afterEach(closeScene);
@@ -52,9 +53,7 @@ function damage(path: string): void {
   chmodSync(path, 0o600);
   writeFileSync(path, bytes);
   utimesSync(path, UNTOUCHED, UNTOUCHED);
-  const note = JSON.parse(readFileSync(`${path}.json`, 'utf8'));
-  chmodSync(`${path}.json`, 0o600);
-  writeFileSync(`${path}.json`, JSON.stringify({ ...note, seal: { ...note.seal, proven: 0 } }));
+  ageSeals(dirname(dirname(path)));
 }
 
 describe('an image that is pulled through the cache', () => {

@@ -343,6 +343,19 @@ describe('S7 an archive that is broken', () => {
   });
 });
 
+test('a file whose name makes it a directory has no body, and what is behind it is found', async () => {
+  const read = await readAll(
+    archive([
+      { name: 'old/', data: 'x'.repeat(600) },
+      { name: 'next', data: 'here' },
+    ]),
+  );
+  expect(read.map(({ name, type, size, data }) => ({ name, type, size, data }))).toEqual([
+    { name: 'old/', type: 'directory', size: 0, data: '' },
+    { name: 'next', type: 'file', size: 4, data: 'here' },
+  ]);
+});
+
 test('whatever we write we read, split anywhere', async () => {
   const bytes = fc.string({
     unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)),

@@ -1,10 +1,11 @@
 import { chmodSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { putImage } from '../../fixtures/misbehaving/registry.ts';
 import { findProgram } from '../../fixtures/servers/launch.ts';
 import { readSif } from '../../src/image/sif/read.ts';
 import { bridle, scratch } from '../commands/run-command.ts';
+import { ageSeals } from '../image/age-seals.ts';
 import { tarOf } from '../image/busybox-image.ts';
 import { closeScene, registry } from '../image/scene.ts';
 
@@ -58,9 +59,7 @@ function damage(path: string): void {
   chmodSync(path, 0o600);
   writeFileSync(path, bytes);
   utimesSync(path, UNTOUCHED, UNTOUCHED);
-  const note = JSON.parse(readFileSync(`${path}.json`, 'utf8'));
-  chmodSync(`${path}.json`, 0o600);
-  writeFileSync(`${path}.json`, JSON.stringify({ ...note, seal: { ...note.seal, proven: 0 } }));
+  ageSeals(dirname(dirname(path)));
 }
 
 describe('a SIF file of the cache', () => {

@@ -2,9 +2,10 @@ import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
 import { convertImage } from '../../image/keep.ts';
 import { safeText } from '../../report/format.ts';
+import { goalOf } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
 import { parseImage } from './order.ts';
-import { target } from './pull.ts';
+import { serviceSif } from './service-sif.ts';
 import type { Work } from './tools.ts';
 
 /** `bridle image convert FROM TO`: an image in a file, kept in another format. */
@@ -13,10 +14,15 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
   if (from === undefined || to === undefined || more !== undefined) {
     throw new TransferError('invalid-request', 'expected a file that holds an image, and one to keep it in');
   }
+  if (serviceSif(from)) {
+    throw new TransferError('invalid-request', `\`${from}\`: a SIF file has no layers to convert`, {
+      hint: '`bridle image pull` keeps it as it is',
+    });
+  }
   const named = parseImage(from);
   // A name that is no file is taken for one of a registry; as a file it is not found.
   const source = named.kind === 'file' ? named : { path: from, as: undefined };
-  const { path, format } = target(to, values.format);
+  const { path, format = 'hybrid' } = goalOf(to, values.format);
   const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
   const { bytes, notes } = await convertImage(image, {
     path,

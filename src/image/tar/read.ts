@@ -210,7 +210,7 @@ async function readSparse(
 }
 
 /** The ways to read a body of `stored` bytes, and how to get behind it whatever was read of it. */
-function openBody(from: Cursor, stored: number, { extents, size }: Member) {
+function openBody(from: Cursor, stored: number, { type, extents, size }: Member) {
   let left = stored;
   let isOver = false;
   async function* rest(): AsyncGenerator<Uint8Array> {
@@ -223,7 +223,8 @@ function openBody(from: Cursor, stored: number, { extents, size }: Member) {
       yield piece;
     }
   }
-  const whole: Bytes = { [Symbol.asyncIterator]: rest };
+  // What lies behind a directory's header is nobody's.
+  const whole: Bytes = { [Symbol.asyncIterator]: type === 'file' ? rest : none };
   return {
     ways: {
       stored: whole,
@@ -239,6 +240,8 @@ function openBody(from: Cursor, stored: number, { extents, size }: Member) {
     },
   };
 }
+
+async function* none(): AsyncGenerator<Uint8Array> {}
 
 /** Reads what lies behind the members: a second zero block, and then whatever, as long as it goes. */
 async function readEnd(
