@@ -102,6 +102,8 @@ export interface Settings {
         readonly programs?: string;
       }
     | undefined;
+  /** Base URLs of the services that SIF files without a host in their names are asked for at. */
+  readonly sif?: { readonly library: string; readonly shub: string };
 }
 
 /** What ssh is to show and to believe. Keys stay in their files; only paths travel. */

@@ -21,6 +21,9 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<Protocol>>> = {
   s3s: () => import('../protocols/s3.ts'),
   docker: () => import('../protocols/oci.ts'),
   oci: () => import('../protocols/oci.ts'),
+  oras: () => import('../protocols/oras.ts'),
+  library: () => import('../protocols/library.ts'),
+  shub: () => import('../protocols/shub.ts'),
 };
 
 /** Schemes that can be opened here. */

@@ -80,7 +80,13 @@ const RULES: readonly Rule[] = [
   {
     of: below('src/credentials'),
     // Whose login is wanted is told by the name of an image.
-    may: [CONTRACT, below('src/integrity'), below('src/credentials'), /^src\/image\/reference\.ts$/, NODE],
+    may: [
+      CONTRACT,
+      below('src/integrity'),
+      below('src/credentials'),
+      /^src\/image\/(sif-service\/)?reference\.ts$/,
+      NODE,
+    ],
   },
   {
     of: below('src/report'),
@@ -112,7 +118,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   '@aws-sdk/credential-provider-node': below('src/credentials'),
   '@smithy/shared-ini-file-loader': below('src/credentials'),
   'fast-xml-parser': /^src\/(dav|s3|integrity\/manifests|job\/reading)\//,
-  yaml: /^src\/(integrity\/manifests|job\/reading)\//,
+  yaml: /^src\/(integrity\/manifests\/|job\/reading\/|credentials\/libraries\.ts$)/,
   'hash-wasm': below('src/integrity'),
   'google-auth-library': below('src/credentials'),
   'basic-ftp': below('src/ftp'),

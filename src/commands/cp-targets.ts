@@ -2,7 +2,8 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import type { Endpoints } from '../endpoints.ts';
 import { TransferError } from '../errors.ts';
-import { formatLocation } from '../location.ts';
+import { imageFileName } from '../image/file-name.ts';
+import { formatLocation, IMAGE_SCHEMES } from '../location.ts';
 import { isLocal } from '../plan.ts';
 import type { Stat } from '../protocol.ts';
 import type { Place } from '../request.ts';
@@ -134,9 +135,18 @@ function withoutDot(place: Place): Place {
 /** As cp: `.` and `..` put their contents straight into the destination. */
 function nameBelow(source: Place, isDirectory: boolean): string | undefined {
   const { location } = source;
+  // As what it is read as: an archive, or a SIF file as it is.
+  if (IMAGE_SCHEMES.has(location.scheme)) {
+    const ending = isArchive(location) ? '.tar' : '.sif';
+    return imageFileName(location.scheme, location.authority + location.path, ending);
+  }
   const name = lastName(location);
   if (isDirectory && isLocal(location) && (name === '.' || name === '..' || name === '')) return '';
   return name;
+}
+
+function isArchive({ scheme }: Place['location']): boolean {
+  return scheme === 'docker' || scheme === 'oci';
 }
 
 function checked(target: Target, fail: (place: Place, message: string) => Target): Target {

@@ -4,6 +4,7 @@ import { checkLogin } from './basic.ts';
 import { createBearerDiscovery } from './bearer.ts';
 import { combine, type Found, fromSection, fromUrlSecret, hasCredential, isAuthorized } from './compose.ts';
 import { createGoogleLookup } from './google.ts';
+import { createLibraryLookup } from './libraries.ts';
 import { createNetrcLookup } from './netrc-lookup.ts';
 import { isFtp, type Origin, originOf } from './origin.ts';
 import { createRegistryLookup, REGISTRY_SCHEMES } from './registries.ts';
@@ -58,6 +59,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   const discoverBearer = createBearerDiscovery({ env, uid, shared, now, warn });
   const findGoogle = createGoogleLookup({ env, home, uid, fetch: options.fetch });
   const findRegistry = createRegistryLookup({ env, home, uid, now, findSection });
+  const findLibrary = createLibraryLookup({ env, home, uid, now, findSection });
 
   /** Credentials that no URL and no section asked for. The entry for every host is a last resort. */
   async function findAmbient(origin: Origin, again: boolean): Promise<Found | undefined> {
@@ -78,6 +80,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   async function find(location: Location, fromUrl: UrlSecret | undefined, again: boolean): Promise<Found> {
     if (S3_SCHEMES.has(location.scheme)) return findS3(location, fromUrl, again);
     if (REGISTRY_SCHEMES.has(location.scheme)) return findRegistry(location, fromUrl, again);
+    if (location.scheme === 'library') return findLibrary(location, again);
     const url = fromUrlSecret(fromUrl);
     if (location.scheme === 'gs') return findGoogle(location.site, again);
     const ssh = await findSsh(location);

@@ -18,7 +18,7 @@ import {
 import type { FoundSection, SectionOptions } from './section-lookup.ts';
 
 /** Schemes of images in registries. */
-export const REGISTRY_SCHEMES: ReadonlySet<string> = new Set(['docker', 'oci']);
+export const REGISTRY_SCHEMES: ReadonlySet<string> = new Set(['docker', 'oci', 'oras']);
 
 /** Milliseconds that the answer of a helper is good for: each question starts a program. */
 const HELPER_MS = 5 * 60_000;

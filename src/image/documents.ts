@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { TransferError } from '../errors.ts';
 import type { Descriptor, Platform } from './image.ts';
-import { bareType, isImageConfig, isIndexType, isManifestType, MEDIA, SCHEMA_1 } from './media-types.ts';
+import {
+  bareType,
+  isImageConfig,
+  isIndexType,
+  isManifestType,
+  isSifLayer,
+  MEDIA,
+  SCHEMA_1,
+} from './media-types.ts';
 import { DIGEST } from './reference.ts';
 
 /** Bytes that a manifest or an index may have: registries must take 4 MiB, and few take more (OCI distribution specification, `Pushing manifests`). */
@@ -24,6 +32,7 @@ export interface Manifest {
   readonly mediaType: string;
   readonly config: Pointer;
   readonly layers: readonly Pointer[];
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface Index {
@@ -82,15 +91,44 @@ export function parseDocument(
   }
   const config = pointer(json.config, `${doing}: config`);
   const layers = pointers(json.layers, `${doing}: layers`);
-  return { kind: 'manifest', mediaType, config, layers };
+  const annotations = isObject(json.annotations) ? { annotations: texts(json.annotations) } : {};
+  return { kind: 'manifest', mediaType, config, layers, ...annotations };
 }
 
 /** Throws `unsupported` for a manifest of something that is no container image, naming what it is. */
-export function requireImage({ config }: Manifest, doing: string): void {
-  if (isImageConfig(config.mediaType)) return;
-  const isSif = config.mediaType === MEDIA.sifConfig;
+export function requireImage(manifest: Manifest, doing: string): void {
+  const { config } = manifest;
+  // Tools of old gave configurations of SIF files any type.
+  const isSif = config.mediaType === MEDIA.sifConfig || sifLayerOf(manifest) !== undefined;
+  if (isImageConfig(config.mediaType) && !isSif) return;
   const what = isSif ? 'a SIF file kept in a registry' : `an artifact (\`${safe(config.mediaType)}\`)`;
-  throw new TransferError('unsupported', `${doing}: it is ${what}, not a container image`);
+  throw new TransferError(
+    'unsupported',
+    `${doing}: it is ${what}, not a container image`,
+    isSif ? { hint: 'a SIF file of a registry is named `oras://…`' } : {},
+  );
+}
+
+/** The blob that is the SIF file of a manifest; undefined where it is of something else. */
+export function sifLayerOf({ layers }: Manifest): Pointer | undefined {
+  const [only] = layers;
+  return layers.length === 1 && only && isSifLayer(only.mediaType) ? only : undefined;
+}
+
+/** The blob that is the SIF file of a manifest. Throws `unsupported` for a manifest of anything else, naming what it is. */
+export function requireSif(manifest: Manifest, doing: string): Pointer {
+  const layer = sifLayerOf(manifest);
+  if (layer) return layer;
+  const { mediaType } = manifest.config;
+  if (isImageConfig(mediaType)) {
+    throw new TransferError('unsupported', `${doing}: it is a container image, not a SIF file`, {
+      hint: 'an image of layers is named `docker://…`',
+    });
+  }
+  throw new TransferError(
+    'unsupported',
+    `${doing}: it is an artifact (\`${safe(mediaType)}\`), not a SIF file`,
+  );
 }
 
 /** What the configuration in `bytes` says. Throws `unexpected` where it does not fit `layers` layers. */

@@ -13,7 +13,16 @@ export const MEDIA = {
   dockerLayer: `${DOCKER}image.rootfs.diff.tar`,
   /** Of the tool that SIF files are kept in registries by. */
   sifConfig: 'application/vnd.sylabs.sif.config.v1+json',
+  sifLayer: 'application/vnd.sylabs.sif.layer.v1.sif',
 } as const;
+
+/** With its typing error, what Singularity before 3.7 wrote. */
+const OLD_SIF_LAYER = 'appliciation/vnd.sylabs.sif.layer.tar';
+
+/** A blob that is a whole SIF file. */
+export function isSifLayer(mediaType: string): boolean {
+  return mediaType === MEDIA.sifLayer || mediaType === OLD_SIF_LAYER;
+}
 
 /** The first generation of manifests: signed, without sizes and configuration. Docker took it out in 2024. */
 export const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:prettyjws|json)$/;

@@ -7,6 +7,7 @@ import { ftpSettings } from '../ftp/settings.ts';
 import { gsSettings } from '../gcs/settings.ts';
 import type { Timeouts } from '../http/client.ts';
 import { registrySettings } from '../image/registry/settings.ts';
+import { sifSettings } from '../image/sif-service/settings.ts';
 import { lazyHttp } from '../lazy-http.ts';
 import type { HttpClient, NetSettings } from '../protocol.ts';
 import type { Environment } from '../request.ts';
@@ -48,7 +49,13 @@ export function openEndpoints(options: ServiceOptions, tools: RunTools): Endpoin
   return createEndpoints({
     http: httpOver(net, env),
     cache: tools.cache,
-    settings: { net, ftp: ftpSettings(env), gs: gsSettings(env), registry: registrySettings(env) },
+    settings: {
+      net,
+      ftp: ftpSettings(env),
+      gs: gsSettings(env),
+      registry: registrySettings(env),
+      sif: sifSettings(env),
+    },
     secretsFor: async (location, fromUrl, again) => {
       credentials ??= openCredentials(options, tools.warn);
       return (await credentials).secretsFor(location, fromUrl, again);

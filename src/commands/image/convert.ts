@@ -2,9 +2,9 @@ import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
 import { convertImage } from '../../image/keep.ts';
 import { safeText } from '../../report/format.ts';
+import { goalOf } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
 import { parseImage } from './order.ts';
-import { target } from './pull.ts';
 import type { Work } from './tools.ts';
 
 /** `bridle image convert FROM TO`: an image in a file, kept in another format. */
@@ -16,7 +16,7 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
   const named = parseImage(from);
   // A name that is no file is taken for one of a registry; as a file it is not found.
   const source = named.kind === 'file' ? named : { path: from, as: undefined };
-  const { path, format } = target(to, values.format);
+  const { path, format = 'hybrid' } = goalOf(to, values.format);
   const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
   const { bytes, notes } = await convertImage(image, {
     path,

@@ -6,6 +6,8 @@ import { formatReference } from '../../image/reference.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
 import { formatSize, safeText } from '../../report/format.ts';
 import { parseImage } from './order.ts';
+import { serviceSif } from './service-sif.ts';
+import { inspectSif } from './sif-actions.ts';
 import { type Read, readImage, type Work } from './tools.ts';
 
 /** `bridle image inspect REF|FILE`: what an image is, without reading its layers. */
@@ -13,6 +15,8 @@ export async function inspect([name, more]: readonly string[], work: Work): Prom
   if (name === undefined || more !== undefined) {
     throw new TransferError('invalid-request', 'expected the name of an image, or a file that holds one');
   }
+  const sif = serviceSif(name);
+  if (sif) return inspectSif(sif, work);
   const read = await readImage(parseImage(name), work);
   const { values, io } = work;
   io.out(values.json ? `${JSON.stringify(described(read))}\n` : lines(read));

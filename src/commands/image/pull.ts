@@ -1,21 +1,27 @@
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
-import { type KeepFormat, keepImage } from '../../image/keep.ts';
+import { keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import type { Place } from '../../request.ts';
 import { stateDirectory } from '../../state-directory.ts';
 import { openCacheOf } from '../open-cache.ts';
+import { pullGoal } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
 import { registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
+import { serviceSif } from './service-sif.ts';
+import { pullSif } from './sif-actions.ts';
 import type { Work } from './tools.ts';
 
-/** `bridle image pull REF FILE`. */
+/** `bridle image pull REF [FILE]`. */
 export async function pull(args: readonly string[], work: Work): Promise<void> {
+  const sif = serviceSif(args[0] ?? '');
+  if (sif) return pullFile(sif, args, work);
   const cache = await openCacheOf(work.values);
   try {
     await pullTo(args, work, cache);
@@ -24,17 +30,35 @@ export async function pull(args: readonly string[], work: Work): Promise<void> {
   }
 }
 
+/** A SIF file at a service is fetched as the one file that it is. */
+function pullFile(place: Place, [, file, more]: readonly string[], work: Work): Promise<void> {
+  if (more !== undefined) throw wrongUsage();
+  const { scheme, authority, path } = place.location;
+  const image = { scheme, name: authority + path };
+  const goal = pullGoal(image, file, { asked: work.values.format, initial: 'sif' });
+  return pullSif(place, goal, work);
+}
+
+function wrongUsage(): TransferError {
+  return new TransferError(
+    'invalid-request',
+    'expected the name of an image, and perhaps a file to keep it in',
+  );
+}
+
 async function pullTo(
   [name, file, more]: readonly string[],
   work: Work,
   cache: Cache | undefined,
 ): Promise<void> {
   const { values, io, signal } = work;
-  if (name === undefined || file === undefined || more !== undefined) {
-    throw new TransferError('invalid-request', 'expected the name of an image and a file to keep it in');
-  }
+  if (name === undefined || more !== undefined) throw wrongUsage();
   const { reference, secret } = registryImage(name);
-  const { path, format } = target(file, values.format);
+  const goal = pullGoal({ scheme: 'docker', name: formatReference(reference) }, file, {
+    asked: values.format,
+    initial: 'hybrid',
+  });
+  const { path, format = 'hybrid' } = goal;
   const found = await findPatiently(reference, work.tools(secret, cache), {
     platform: work.platform,
     signal,
@@ -66,15 +90,5 @@ async function pullTo(
     const { name: own, ...facts } = keptFacts(image, formatReference(reference), kept);
     return io.out(`${JSON.stringify({ name: own, digest, ...facts })}\n`);
   }
-  io.out(`${formatReference({ ...reference, digest })}\n  ${keptLine(image, file, kept)}\n`);
-}
-
-/** What the file is to be: as asked, or as its name says by a word before it. */
-export function target(file: string, asked: KeepFormat | undefined): { path: string; format: KeepFormat } {
-  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif|sandbox):(.+)$/s.exec(file) ?? [];
-  if (word === undefined || rest === undefined) return { path: resolve(file), format: asked ?? 'hybrid' };
-  if (asked !== undefined && asked !== word) {
-    throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);
-  }
-  return { path: resolve(rest), format: word as KeepFormat };
+  io.out(`${formatReference({ ...reference, digest })}\n  ${keptLine(image, goal.shown, kept)}\n`);
 }

@@ -5,6 +5,7 @@ import { pushImage } from '../../image/registry/push.ts';
 import { formatSize } from '../../report/format.ts';
 import { parseImage, registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
+import { pushSif, refuseMixed } from './push-sif.ts';
 import type { Work } from './tools.ts';
 
 /** `bridle image push FILE REF`. */
@@ -16,6 +17,9 @@ export async function push([file, name, more]: readonly string[], work: Work): P
       'expected a file that holds an image, and the name that it is to get',
     );
   }
+  const isArtifact = /^oras:\/\//i.test(name);
+  refuseMixed(file, name, isArtifact);
+  if (isArtifact) return pushSif(file, name, work);
   const named = parseImage(file);
   const source = named.kind === 'file' ? named : { path: file, as: undefined };
   const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });

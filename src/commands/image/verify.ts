@@ -4,6 +4,7 @@ import { formatPlatform } from '../../image/platform.ts';
 import { formatSize, plural, safeText } from '../../report/format.ts';
 import { parseImage } from './order.ts';
 import { showBytes } from './progress.ts';
+import { concernsSif, verifySif } from './sif-actions.ts';
 import { type Read, readImage, type Work } from './tools.ts';
 
 /** `bridle image verify FILE|REF [REF]`: reads every layer, and compares with a second image when one is named. */
@@ -15,6 +16,7 @@ export async function verify([name, other, more]: readonly string[], work: Work)
       'expected an image, and perhaps another one that it must be the same as',
     );
   }
+  if (concernsSif(name, other)) return verifySif(name, other, work);
   const read = await readImage(parseImage(name), work);
   const image = imageOf(read);
   if (other !== undefined) {

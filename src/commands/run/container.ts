@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
+import { imageFileName } from '../../image/file-name.ts';
 import { formatReference } from '../../image/reference.ts';
 import { beginsAsSif } from '../../image/sif/layout.ts';
 import { findPacker } from '../../image/sif/packer.ts';
@@ -13,8 +14,10 @@ import { type ContainerOrder, containerName } from '../../job/containers/order.t
 import { planContainer } from '../../job/containers/plan.ts';
 import { hasSubordinateIds } from '../../job/containers/subordinate-ids.ts';
 import { splitCommand } from '../../job/words.ts';
+import { formatLocation } from '../../location.ts';
 import { shellWord } from '../../shell-word.ts';
 import { registryImage } from '../image/order.ts';
+import { serviceSif } from '../image/service-sif.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
 import { type ContainerPlace, placeOf } from './container-place.ts';
 import type { RunOrder } from './order.ts';
@@ -54,6 +57,12 @@ export function chooseContainer(
 
 /** What names a registry is pulled by us, as a SIF for engines that would make one of an archive for each job. */
 function chooseForm(image: string, asked: EngineName | 'auto', path: string | undefined) {
+  const file = serviceSif(image);
+  if (file) {
+    // A wrong name is told before hours of staging.
+    imageFileName(file.location.scheme, file.location.authority + file.location.path, '');
+    return { image, engine: findEngine(asked, 'sif', path), form: 'sif' as const, pull: 'sif' as const };
+  }
   const known = shifterName(image, asked);
   if (known !== undefined) {
     return { image: known, form: 'name' as const, engine: findEngine('shifter', 'name', path) };
@@ -170,13 +179,18 @@ export function dryRunLines(
   const image = plan.load ? 'IMAGE-AS-LOADED' : ready.image;
   const pulling: CommandLine | undefined = pull && [
     ...(['bridle', 'image', 'pull', '--format', pull] as const),
-    // Without a login that the name may have.
-    `docker://${formatReference(registryImage(choice.image).reference)}`,
+    nameWithoutLogin(choice.image),
     ready.image,
   ];
   return [pulling, plan.load, plan.run(image, command), plan.remove].flatMap((line) =>
     line ? [shellLine(line)] : [],
   );
+}
+
+function nameWithoutLogin(image: string): string {
+  const file = serviceSif(image);
+  if (file) return formatLocation(file.location);
+  return `docker://${formatReference(registryImage(image).reference)}`;
 }
 
 const PLAIN_WORD = /^[\w@%+=:,./-]+$/;

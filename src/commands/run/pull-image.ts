@@ -6,10 +6,13 @@ import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
+import { formatLocation } from '../../location.ts';
+import type { Place } from '../../request.ts';
 import { safeText } from '../../safe-text.ts';
 import { stateDirectory } from '../../state-directory.ts';
 import { registryImage } from '../image/order.ts';
 import { openRegistries } from '../image/registry-tools.ts';
+import { fetchSif, serviceSif } from '../image/service-sif.ts';
 import type { Io } from '../io.ts';
 import { openCacheOf } from '../open-cache.ts';
 import type { RunOrder } from './order.ts';
@@ -35,6 +38,8 @@ interface PullCall {
  * with.
  */
 export async function pullImage(name: string, call: PullCall): Promise<PulledImage> {
+  const file = serviceSif(name);
+  if (file) return pullFile(file, call);
   const { values, io, signal, say } = call;
   const { env } = io;
   const { reference, secret } = registryImage(name);
@@ -62,5 +67,23 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   } finally {
     cache?.close();
     await http.close();
+  }
+}
+
+/** A SIF file at a service is the image as it is. */
+async function pullFile(place: Place, { values, io, signal, say }: PullCall): Promise<PulledImage> {
+  const { env } = io;
+  const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
+    throw toTransferError(error, `pulling \`${formatLocation(place.location)}\``);
+  });
+  const close = () => rm(directory, { recursive: true, force: true });
+  const path = join(directory, 'image.sif');
+  try {
+    const { sif } = await fetchSif(place, path, { values, env, signal, say });
+    if (!values.quiet) say(`pulled ${safeText(sif.facts.name ?? sif.name)}`);
+    return { path, close };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }

@@ -1,9 +1,10 @@
-import { TransferError } from '../../errors.ts';
+import type { TransferError } from '../../errors.ts';
 import { parseTarget } from '../../http/target.ts';
 import type { Bytes, HttpClient, HttpResponse, Secrets } from '../../protocol.ts';
 import type { RegistryPlace } from './hosts.ts';
 import { type PullLimit, pullLimitOf } from './limits.ts';
 import { createLogin } from './login.ts';
+import { findOrigin } from './origin.ts';
 import { refusal } from './refusal.ts';
 
 /** Requests that a registry may answer with 401: to learn how, to use what was learned, and once more with a fresh token. */
@@ -50,22 +51,8 @@ export function createRegistry(tools: {
   let origin: Promise<string> | undefined;
   let limit: PullLimit | undefined;
 
-  /** https, or http where that is allowed and https is not spoken. Asked without a login. */
-  async function findOrigin(signal: AbortSignal): Promise<string> {
-    const secure = `https://${place.authority}`;
-    if (!place.mayBePlain) return secure;
-    try {
-      const response = await http.send({ method: 'GET', url: `${secure}/v2/`, redirect: 'manual', signal });
-      await response.discard();
-      return secure;
-    } catch (error) {
-      if (signal.aborted || !isNotTls(error)) throw error;
-      return `http://${place.authority}`;
-    }
-  }
-
   async function originNow(signal: AbortSignal): Promise<string> {
-    origin ??= findOrigin(signal);
+    origin ??= findOrigin(http, place, '/v2/', signal);
     try {
       return await origin;
     } catch (error) {
@@ -134,10 +121,4 @@ function warnOfClear(
   if (!/^(?:localhost|127\.|\[::1\])/.test(registry)) {
     warn?.(`cleartext registry ${registry}`, `\`${registry}\`: the login travels unencrypted`);
   }
-}
-
-/** The other side answered, in something else than TLS, or hung up on it. A wrong certificate is no such thing. */
-function isNotTls(error: unknown): boolean {
-  if (!(error instanceof TransferError)) return false;
-  return error.code === 'unavailable' || error.code === 'unexpected';
 }

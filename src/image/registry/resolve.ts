@@ -61,14 +61,14 @@ export interface Found {
 }
 
 /** One document as the registry gave it. */
-interface Document {
+export interface Document {
   readonly bytes: Uint8Array;
   readonly digest: string;
   readonly parsed: Manifest | Index;
 }
 
 /** A registry, for as long as one image is looked for. */
-interface Search {
+export interface Search {
   readonly registry: Registry;
   readonly repository: string;
   readonly http: HttpClient;
@@ -81,11 +81,21 @@ interface Search {
  * with their digests; layers are read later. Mirrors are asked first, and whatever they fail in leads to the next one.
  * Rejects with `not-found` for a platform that is not there, naming those that are.
  */
-export async function findImage(
+export function findImage(
   reference: Reference,
   tools: RegistryTools,
   call: { readonly platform?: Platform | undefined; readonly signal: AbortSignal },
 ): Promise<Found> {
+  return inPlaces(reference, tools, call.signal, (registry) => findIn(registry, reference, tools, call));
+}
+
+/** What `find` finds at the first place that has it: mirrors are asked first, and whatever they fail in leads to the next one. */
+export async function inPlaces<T>(
+  reference: Reference,
+  tools: RegistryTools,
+  signal: AbortSignal,
+  find: (registry: Registry) => Promise<T>,
+): Promise<T> {
   const places = placesOf(reference.registry, tools.settings);
   for (const [index, place] of places.entries()) {
     const registry = createRegistry({
@@ -95,10 +105,9 @@ export async function findImage(
       warn: tools.warn,
     });
     try {
-      return await findIn(registry, reference, tools, call);
+      return await find(registry);
     } catch (error) {
-      if (call.signal.aborted || index === places.length - 1 || !(error instanceof TransferError))
-        throw error;
+      if (signal.aborted || index === places.length - 1 || !(error instanceof TransferError)) throw error;
       tools.warn(
         `mirror ${place.registry}`,
         `the mirror \`${place.registry}\` is of no use: ${error.message}`,
@@ -208,7 +217,7 @@ async function fits({ parsed }: Document, wanted: Platform, search: Search): Pro
 }
 
 /** A manifest or index by tag or digest, its bytes compared with every digest that is known of it. */
-async function fetchDocument(search: Search, name: string, entry?: Pointer): Promise<Document> {
+export async function fetchDocument(search: Search, name: string, entry?: Pointer): Promise<Document> {
   const { registry, repository, doing, signal } = search;
   const asking = {
     method: 'GET',

@@ -1,0 +1,51 @@
+import { statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { TransferError } from '../../errors.ts';
+import { imageFileName } from '../../image/file-name.ts';
+import type { KeepFormat } from '../../image/keep.ts';
+
+/** Where an image is to be kept, and as what. */
+export interface Goal {
+  /** Absolute. */
+  readonly path: string;
+  /** Undefined where nobody said it. */
+  readonly format: KeepFormat | undefined;
+  /** As people are told of it. */
+  readonly shown: string;
+}
+
+const ENDINGS: Readonly<Partial<Record<KeepFormat, string>>> = { sif: '.sif', oci: '', sandbox: '' };
+
+/**
+ * What a file is to be: as asked, or as its name says by a word before it. Throws `invalid-request` where both say
+ * something else.
+ */
+export function goalOf(file: string, asked: KeepFormat | undefined): Goal {
+  const [, word, rest] = /^(docker-archive|oci-archive|oci|sif|sandbox):(.+)$/s.exec(file) ?? [];
+  if (word === undefined || rest === undefined) return { path: resolve(file), format: asked, shown: file };
+  if (asked !== undefined && asked !== word) {
+    throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);
+  }
+  return { path: resolve(rest), format: word as KeepFormat, shown: file };
+}
+
+/**
+ * The goal of a pull. Without a file, and in a directory where a file is to be, the image gets the name of
+ * `imageFileName`: ending in `.sif` or `.tar`, or in nothing for a directory. `initial` is the format when nobody said one.
+ */
+export function pullGoal(
+  image: { readonly scheme: string; readonly name: string },
+  file: string | undefined,
+  { asked, initial }: { readonly asked: KeepFormat | undefined; readonly initial: KeepFormat },
+): Goal {
+  const goal = file === undefined ? undefined : goalOf(file, asked);
+  const ending = ENDINGS[goal?.format ?? asked ?? initial] ?? '.tar';
+  const name = () => imageFileName(image.scheme, image.name, ending);
+  if (!goal || file === undefined) return { path: resolve(name()), format: asked, shown: name() };
+  const isInside = ending !== '' && (file.endsWith('/') || isDirectory(goal.path));
+  return isInside ? { ...goal, path: join(goal.path, name()), shown: join(file, name()) } : goal;
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

@@ -1,0 +1,62 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { TransferError } from '../../errors.ts';
+import { formatReference, parseReference } from '../../image/reference.ts';
+import { pushImage } from '../../image/registry/push.ts';
+import { sifArtifact } from '../../image/sif/artifact.ts';
+import { beginsAsSif } from '../../image/sif/layout.ts';
+import { parseUrl } from '../../location.ts';
+import { formatSize, safeText } from '../../report/format.ts';
+import { showBytes } from './progress.ts';
+import type { Work } from './tools.ts';
+
+/** Enough to tell a SIF file from all else. */
+const HEAD_BYTES = 64;
+
+/** Throws `invalid-request` for a SIF file that is to become an image of layers, and for anything else that is to be kept as a SIF file. */
+export function refuseMixed(file: string, name: string, isArtifact: boolean): void {
+  const isSif = startsAsSif(resolve(file));
+  if (isSif === undefined || isSif === isArtifact) return;
+  throw isSif
+    ? new TransferError('invalid-request', `\`${file}\` is a SIF file, and has no layers to push`, {
+        hint: `as one file a registry keeps it under \`oras://${name.replace(/^(?:docker|oci):\/+/i, '')}\``,
+      })
+    : new TransferError('invalid-request', `\`${file}\` is no SIF file: \`oras://\` names keep those alone`, {
+        hint: `an image is pushed to \`docker://${name.replace(/^oras:\/+/i, '')}\`, or made a SIF file by \`bridle image convert\``,
+      });
+}
+
+/** Undefined where that cannot be told: whoever opens it says why. */
+function startsAsSif(path: string): boolean | undefined {
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      const head = Buffer.alloc(HEAD_BYTES);
+      return beginsAsSif(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+/** `bridle image push FILE.sif oras://REF`: the file as one blob, as apptainer keeps it. */
+export async function pushSif(file: string, name: string, work: Work): Promise<void> {
+  const { values, io, signal } = work;
+  const { location, secret } = parseUrl(name);
+  const reference = parseReference(location.authority + location.path);
+  const image = await sifArtifact(resolve(file), reference, signal);
+  const size = image.layers[0]?.descriptor.size ?? 0;
+  const shown = showBytes('pushed', size, values.quiet, io);
+  const pushed = await pushImage(image, reference, work.tools(secret), {
+    signal,
+    onBytes: shown.onBytes,
+  }).finally(shown.end);
+  const { digest, skipped, bytes } = pushed;
+  const complete = `oras://${formatReference(reference)}`;
+  const content = image.layers[0]?.descriptor.digest;
+  if (values.json) return io.out(`${JSON.stringify({ name: complete, ...pushed, content })}\n`);
+  const sent = skipped === 2 ? 'the file was there already' : `${formatSize(bytes)} sent`;
+  io.out(`oras://${safeText(formatReference({ ...reference, digest }))}\n  ${content}, ${sent}\n`);
+}

@@ -1,0 +1,150 @@
+import { resolve } from 'node:path';
+import { systemClock } from '../../clock.ts';
+import { type ReadThrough, readThrough } from '../../digesting.ts';
+import type { Endpoints } from '../../endpoints.ts';
+import { run } from '../../engine.ts';
+import { TransferError } from '../../errors.ts';
+import { retryUnit } from '../../layers.ts';
+import { formatLocation, localLocation, parseUrl } from '../../location.ts';
+import type { Emit, Outcome } from '../../outcome.ts';
+import type { Algorithm, Digest, Endpoint, ServiceFact } from '../../protocol.ts';
+import type { Environment, Place, TransferRequest } from '../../request.ts';
+import { openCacheOf } from '../open-cache.ts';
+import { CP_OPTIONS } from '../options.ts';
+import { parseOptions } from '../parse-options.ts';
+import { openSession, type ServiceValues } from '../session.ts';
+import { type RunValues, randomFrom, runOptions } from '../settings.ts';
+
+/** The place of a SIF file at a service that an argument names; undefined for any other. Throws `invalid-request`. */
+export function serviceSif(text: string): Place | undefined {
+  return /^(?:oras|library|shub):\/\//i.test(text) ? parseUrl(text) : undefined;
+}
+
+/** How services are asked for SIF files by one command. */
+export interface SifCall {
+  readonly values: ServiceValues & Pick<RunValues, 'cache' | 'cacheSize' | 'cacheAge' | 'state'>;
+  /** With what options say of registries and platforms. */
+  readonly env: Environment;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+  /** Told as bytes come; fewer than none where an attempt starts over. */
+  readonly onBytes?: (bytes: number, total: number | undefined) => void;
+}
+
+/** A SIF file at a service, found. */
+export interface NamedSif {
+  /** As it was asked for, without a login. */
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly size: number | undefined;
+  /** Of the whole file, where the service tells one. */
+  readonly digest: Digest | undefined;
+  /** What is known of it, by what that is called: `name` is a name of exactly this file. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** Finds the file and uses it. Rejects as the service refuses. */
+export async function withSif<T>(
+  place: Place,
+  call: SifCall,
+  use: (sif: NamedSif, endpoints: Endpoints) => Promise<T>,
+): Promise<T> {
+  const { values, env, signal, say } = call;
+  const warned = new Set<string>();
+  const warn = (key: string, message: string) => {
+    if (!warned.has(key)) say(`warning: ${message}`);
+    warned.add(key);
+  };
+  const endpoints = openSession(values, { env, connections: 1, warn });
+  try {
+    const endpoint = await endpoints.open(place);
+    const { path } = place.location;
+    const { size, digests } = await endpoint.stat(path, { signal });
+    const told = (await endpoint.describe?.(path, { signal })) ?? [];
+    const name = formatLocation(place.location);
+    return await use({ name, endpoint, size, digest: digests?.[0], facts: byLabel(told) }, endpoints);
+  } finally {
+    await endpoints.close();
+  }
+}
+
+function byLabel(facts: readonly ServiceFact[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(facts.flatMap(({ label, text }) => (text === undefined ? [] : [[label, text]])));
+}
+
+/** What became of a file that was fetched. */
+export interface FetchedSif {
+  readonly sif: NamedSif;
+  readonly bytes: number;
+  /** Bytes of it that an earlier run had left. */
+  readonly resumedFrom: number;
+}
+
+/**
+ * Keeps the file of a service at `path`, as any transfer does: it goes on behind what a killed run left, is compared with
+ * the service's digest before it is seen, and comes by way of the cache where there is one. Rejects with why it is not
+ * there.
+ */
+export function fetchSif(place: Place, path: string, call: SifCall): Promise<FetchedSif> {
+  return withSif(place, call, async (sif, { open }) => {
+    const initial = parseOptions([], CP_OPTIONS, { env: call.env }).values;
+    const { values, signal, onBytes } = call;
+    const cache = await openCacheOf(values);
+    let total = sif.size;
+    let outcome: Outcome | undefined;
+    const emit: Emit = (event) => {
+      if (event.type === 'item-ended') outcome = event.outcome;
+      else if (event.type === 'item-size') total = event.bytes;
+      else if (event.type === 'progress') onBytes?.(event.bytes, total);
+      else if (event.type === 'resumed') onBytes?.(event.from, total);
+    };
+    const input = {
+      total: 1,
+      async *requests(kind: string) {
+        if (kind === 'transfer') yield requestFor(place, path, sif.digest);
+      },
+    };
+    const options = { ...runOptions({ ...initial, ...values }, call.env), threads: 1 };
+    try {
+      await run(input, options, { open, emit, random: randomFrom(call.env), cache }, signal);
+    } finally {
+      cache?.close();
+    }
+    return fetched(sif, outcome);
+  });
+}
+
+function requestFor(source: Place, path: string, digest: Digest | undefined): TransferRequest {
+  return {
+    kind: 'transfer',
+    index: 0,
+    lfn: '',
+    linkage: 'unknown',
+    sources: [source],
+    destinations: [{ location: localLocation(resolve(path)) }],
+    generateChecksum: false,
+    verifyRemote: false,
+    verifySymlinkSource: true,
+    expected: digest ? [digest] : [],
+  };
+}
+
+function fetched(sif: NamedSif, outcome: Outcome | undefined): FetchedSif {
+  if (outcome?.status === 'done') return { sif, bytes: outcome.bytes, resumedFrom: outcome.resumedFrom };
+  const { failure } = outcome ?? {};
+  if (!failure) throw new TransferError('canceled', `pull \`${sif.name}\`: canceled`);
+  throw new TransferError(failure.code, failure.message, {
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  });
+}
+
+/** The sha256 of all of the file, which is compared with the service's own digest. */
+export async function readSif(sif: NamedSif, path: string, signal: AbortSignal): Promise<ReadThrough> {
+  const algorithms = new Set<Algorithm>(['sha256', ...(sif.digest ? [sif.digest.algorithm] : [])]);
+  return readThrough(sif.endpoint, path, {
+    algorithms: [...algorithms],
+    name: sif.name,
+    signal,
+    retry: retryUnit(systemClock, Math.random, signal),
+  });
+}
