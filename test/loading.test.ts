@@ -42,6 +42,7 @@ async function loadedBy(args: readonly string[], env: Readonly<Record<string, st
   );
   writeFileSync(join(cwd, 'a'), 'content');
   writeFileSync(join(cwd, 'account.json'), '{"type":"service_account"}', { mode: 0o600 });
+  writeFileSync(join(cwd, 'remote.yaml'), 'Remotes: {}\n', { mode: 0o600 });
   writeFileSync(join(cwd, 'profiles'), '[p]\naws_access_key_id = AK\naws_secret_access_key = SK\n');
   const own = Object.entries(env).map(([name, value]) => [name, at(value)] as const);
   const NODE_OPTIONS = `--import ${pathToFileURL(`${register}`).href}`;
@@ -53,6 +54,7 @@ async function loadedBy(args: readonly string[], env: Readonly<Record<string, st
 const KEYS = { AWS_ACCESS_KEY_ID: 'AK', AWS_SECRET_ACCESS_KEY: 'SK', AWS_REGION: 'here' };
 const S3 = { AWS_ENDPOINT_URL: 'http://127.0.0.1:PORT', AWS_EC2_METADATA_DISABLED: 'true' };
 const EMULATED = { STORAGE_EMULATOR_HOST: '127.0.0.1:PORT' };
+const REMOTE = { BRIDLE_LIBRARY_URL: 'http://127.0.0.1:PORT', APPTAINER_CONFIGDIR: 'HERE' };
 const READ = ['cp', '-q', '-m', '1'];
 
 test.each<[string, readonly string[], Readonly<Record<string, string>>, readonly string[]]>([
@@ -71,6 +73,10 @@ test.each<[string, readonly string[], Readonly<Record<string, string>>, readonly
     ['@aws-sdk/core', '@aws-sdk/credential-provider-node', '@smithy/shared-ini-file-loader'],
   ],
   ['gs', [...READ, 'gs://bucket/f', 'b'], EMULATED, []],
+  ['oras', [...READ, 'oras://127.0.0.1:PORT/a:1', 'b'], {}, []],
+  ['library', [...READ, 'library://127.0.0.1:PORT/a/b/c', 'b'], {}, []],
+  ['library with a remote', [...READ, 'library://a/b/c', 'b'], REMOTE, ['yaml']],
+  ['shub', [...READ, 'shub://127.0.0.1:PORT/a/b', 'b'], {}, []],
   [
     'gs with an account',
     [...READ, 'gs://bucket/f', 'b'],

@@ -122,8 +122,8 @@ export const MUTATIONS = {
   },
   'a dry run shows the login of an image': {
     file: 'src/commands/run/container.ts',
-    from: '`docker://${formatReference(registryImage(choice.image).reference)}`',
-    to: 'choice.image',
+    from: 'return `docker://${formatReference(registryImage(image).reference)}`;',
+    to: 'return image;',
     test: ['test/commands/run-image.test.ts', 'S2 --dry-run shows the pull without the login'],
   },
   'a sandbox is an archive': {

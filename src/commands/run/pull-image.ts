@@ -78,12 +78,8 @@ async function pullFile(place: Place, { values, io, signal, say }: PullCall): Pr
   });
   const close = () => rm(directory, { recursive: true, force: true });
   const path = join(directory, 'image.sif');
-  try {
-    const { sif } = await fetchSif(place, path, { values, env, signal, say });
-    if (!values.quiet) say(`pulled ${safeText(sif.facts.name ?? sif.name)}`);
-    return { path, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const fetching = fetchSif(place, path, { values, env, signal, say });
+  const { sif } = await fetching.catch((error: unknown) => close().then(() => Promise.reject(error)));
+  if (!values.quiet) say(`pulled ${safeText(sif.facts.name ?? sif.name)}`);
+  return { path, close };
 }
