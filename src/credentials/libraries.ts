@@ -71,7 +71,7 @@ async function tokenFor(authority: string, text: string, file: NamedFile): Promi
   const { parse } = await import('yaml');
   let content: unknown;
   try {
-    content = parse(text, { logLevel: 'silent', maxAliasCount: 0 });
+    content = parse(text, { logLevel: 'error', maxAliasCount: 0 });
   } catch {
     // The parser's words would show a part of the file.
     throw new TransferError('invalid-request', `${readingFile(file)}: expected YAML, got something else`);

@@ -1,16 +1,18 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { end } from '../../fixtures/misbehaving/registry.ts';
 import { cutAt, type SifServices, startSifServices } from '../../fixtures/misbehaving/sif-services.ts';
 import { makeSif } from '../image/made-sif.ts';
-import { bridle, scratch } from './run-command.ts';
+import { bridle, ended, scratch, start } from './run-command.ts';
 
 const open: SifServices[] = [];
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
 });
 
+const MIB = 1024 * 1024;
 const SIF = makeSif(Buffer.alloc(300_000, 'partition '));
 const IMAGE = 'lab/tools/montage:1.2';
 
@@ -128,6 +130,38 @@ describe('an image of a library', () => {
     expect(await bridle(['cp', '-q', '-m', '1', name, 'a.sif'], { cwd, env })).toMatchObject({ status: 0 });
     expect(readFileSync(join(cwd, 'a.sif')).equals(SIF)).toBe(true);
     expect(stored.map(({ range }) => range)).toEqual([undefined, 'bytes=100000-']);
+  });
+
+  test.each([
+    ['cp', ['cp', '-q']],
+    ['image pull', ['image', 'pull', '-q']],
+  ])('P4 P5 that a killed %s left is gone on with, not fetched again', async (_, args) => {
+    const { env, put, authority, setStoreScript, stored } = await services();
+    const large = makeSif(randomBytes(24 * MIB));
+    put('lab/tools/large:1', large);
+    setStoreScript(({ range }, response) => {
+      if (range !== undefined || stored.length > 1) return false;
+      response.writeHead(200, { 'content-length': large.length }).write(large.subarray(0, 20 * MIB));
+      return true;
+    });
+    const cwd = scratch();
+    const call = [...args, `library://${authority}/lab/tools/large:1`, 'a.sif'];
+    const child = start(call, { cwd, env });
+    const end = ended(child);
+    const folder = join(cwd, `.bridle-${process.getuid?.()}`);
+    const partial = () => {
+      const [name] = existsSync(folder) ? readdirSync(folder).filter((one) => one.endsWith('.part')) : [];
+      return name === undefined ? 0 : statSync(join(folder, name)).size;
+    };
+    await expect.poll(partial, { timeout: 20_000, interval: 20 }).toBeGreaterThanOrEqual(20 * MIB);
+    child.kill('SIGKILL');
+    expect((await end).status).toBe('SIGKILL');
+    expect(existsSync(join(cwd, 'a.sif'))).toBe(false);
+    expect(await bridle(call, { cwd, env })).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(join(cwd, 'a.sif')).equals(large)).toBe(true);
+    const from = Number(/^bytes=(\d+)-$/.exec(stored.at(-1)?.range ?? '')?.[1]);
+    expect(from).toBeGreaterThanOrEqual(12 * MIB);
+    expect(stored).toHaveLength(2);
   });
 
   test('F6 of a service that gives the whole alone starts over', async () => {

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { type RecordingStore, startRecordingStore } from '../../fixtures/misbehaving/recording-store.ts';
+import { end, putImage, putSif, startMemoryRegistry } from '../../fixtures/misbehaving/registry.ts';
 import { startScriptedS3 } from '../../fixtures/misbehaving/s3-server.ts';
 import { readCertificate } from '../../fixtures/misbehaving/server.ts';
+import { startSifServices } from '../../fixtures/misbehaving/sif-services.ts';
 import { startGcsEmulator } from '../../fixtures/servers/gcs/emulator.ts';
 import { makeGridUser } from '../../fixtures/servers/grid.ts';
 import { createCredentials } from '../../src/credentials/credentials.ts';
 import type { SecretsFor } from '../../src/endpoints.ts';
+import { hostPlatform } from '../../src/image/platform.ts';
 import { parseUrl } from '../../src/location.ts';
 import type { Place, TransferRequest } from '../../src/request.ts';
 import { afterwards, runAll, scratch, transferOf } from '../faults/scene.ts';
@@ -486,4 +489,115 @@ test('P10 by gs each side of an item shows the token of its own account, also to
     'session of of-b': ['undefined'],
   });
   expect(emulator.requests.filter(({ url }) => url.includes('rewriteTo'))).toHaveLength(1);
+});
+
+describe.each(['docker', 'oci', 'oras'])('P10 S1 by %s', (scheme) => {
+  test('each side of an item logs in as itself, a token service and a redirect see no other login', async () => {
+    const { directory, file, run } = scene();
+    const away = await startMemoryRegistry();
+    const registry = await startMemoryRegistry(({ method, url, authorization }, response) => {
+      if (authorization === undefined && url !== '/v2/') {
+        end(response, 401, { 'www-authenticate': 'Basic realm="r"' }, '');
+        return true;
+      }
+      if (!url.includes('/blobs/') || method !== 'GET') return false;
+      end(response, 307, { location: `http://${away.authority}${url}` }, '');
+      return true;
+    });
+    const other = await startMemoryRegistry();
+    afterwards(registry.close);
+    afterwards(away.close);
+    afterwards(other.close);
+    for (const to of [registry, away, other]) {
+      for (const repository of ['a', 'b', 'u', 'g']) {
+        if (scheme === 'oras') putSif(to, { repository, tag: '1' }, Buffer.from('sif'));
+        else putImage(to, { repository, tag: '1' }, [Buffer.alloc(512)]);
+      }
+    }
+    const local = (name: string): At => ['local', join(directory, name)];
+    const at = (repository: string, user = '') => `${scheme}://${user}${registry.authority}/${repository}:1`;
+    const section = (user: string) =>
+      `[${registry.authority}]\nusername = ${user}\npassword = secret\n[${away.authority}]\nusername = wrong\npassword = wrong\n`;
+    await run(
+      [
+        [['a', at('a')], local('a')],
+        [['site-b', at('b')], local('b')],
+        [['x', at('u', 'carl:secret@')], local('u')],
+        [['x', at('g')], local('g')],
+        [['a', `${scheme}://${other.authority}/a:1`], local('other')],
+      ],
+      {
+        PEGASUS_CREDENTIALS_a: file('a', section('anna')),
+        PEGASUS_CREDENTIALS_site_b: file('b', section('bert')),
+        PEGASUS_CREDENTIALS: file('g', section('gina')),
+        BEARER_TOKEN: 'token-for-all',
+      },
+    );
+    const shown = (asked: typeof registry.asked) => {
+      const found: Record<string, Set<string>> = {};
+      for (const { url, authorization = '' } of asked) {
+        const repository = /^\/v2\/(\w+)\//.exec(url)?.[1] ?? '';
+        const login = Buffer.from(authorization.replace('Basic ', ''), 'base64').toString();
+        if (login !== '') found[repository] = (found[repository] ?? new Set()).add(login);
+      }
+      return Object.fromEntries(Object.entries(found).map(([name, all]) => [name, [...all]]));
+    };
+    expect(shown(registry.asked)).toEqual({
+      a: ['anna:secret'],
+      b: ['bert:secret'],
+      u: ['carl:secret'],
+      g: ['gina:secret'],
+    });
+    expect(away.asked.length).toBeGreaterThanOrEqual(4);
+    expect([shown(away.asked), shown(other.asked)]).toEqual([{}, {}]);
+  });
+});
+
+test('P10 S1 by library each side of an item shows the token of its own, and by shub nobody any', async () => {
+  const { directory, file, run } = scene();
+  const services = await startSifServices();
+  const other = await startSifServices();
+  afterwards(services.close);
+  afterwards(other.close);
+  const arch = hostPlatform().architecture;
+  for (const name of ['a/c/in:1', 'b/c/in:1', 'g/c/in:1', 'lab/tool:1']) {
+    for (const one of [services, other]) one.put(name, Buffer.from(name), { arch });
+  }
+  fs.mkdirSync(join(directory, '.apptainer'));
+  const remotes = [services.authority, 'cloud.sylabs.io', 'elsewhere.example'].map(
+    (uri) => `  r-${uri.replace(/\W/g, '-')}:\n    URI: ${uri}\n    Token: token-of-${uri}\n`,
+  );
+  const active = 'Active: r-elsewhere-example\n';
+  file('.apptainer/remote.yaml', `${active}Remotes:\n${remotes.join('')}`);
+  const section = (token: string) =>
+    `[${services.authority}]\nheader.Authorization = Bearer ${token}\n[elsewhere.example]\nheader.Authorization = Bearer wrong\n`;
+  const local = (name: string): At => ['local', join(directory, name)];
+  await run(
+    [
+      [['a', `library://${services.authority}/a/c/in:1`], local('a')],
+      [['site-b', `library://${services.authority}/b/c/in:1`], local('b')],
+      [['x', `library://${services.authority}/g/c/in:1`], local('g')],
+      [['x', `library://${other.authority}/g/c/in:1`], local('other')],
+      [['a', `shub://${services.authority}/lab/tool:1`], local('hub')],
+    ],
+    {
+      PEGASUS_CREDENTIALS_a: file('a', section('of-a')),
+      PEGASUS_CREDENTIALS_site_b: file('b', section('of-b')),
+      BEARER_TOKEN: 'token-for-all',
+    },
+  );
+  const shown: Record<string, Set<string>> = {};
+  for (const { url, authorization } of services.asked) {
+    const owner = /^\/(?:v1\/\w+|api\/container)\/(\w+)\//.exec(url)?.[1] ?? url;
+    shown[owner] = (shown[owner] ?? new Set()).add(String(authorization));
+  }
+  expect(Object.fromEntries(Object.entries(shown).map(([owner, all]) => [owner, [...all]]))).toEqual({
+    a: ['Bearer of-a'],
+    b: ['Bearer of-b'],
+    g: [`Bearer token-of-${services.authority}`],
+    lab: ['undefined'],
+  });
+  const away = [...services.stored, ...other.asked, ...other.stored];
+  expect(away.length).toBeGreaterThanOrEqual(7);
+  expect(away.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
 });

@@ -134,6 +134,11 @@ const PLANTS: Readonly<Record<string, Plant>> = {
   'the file `SSH_PRIVATE_KEY`': named('SSH_PRIVATE_KEY', 'key'),
   // ssh's own business: always there.
   'ssh_config, agent, `~/.ssh`': { put: () => {}, take: () => {}, source: /^ssh_config, agent or ~\/\.ssh$/ },
+  "the token in apptainer's `remote.yaml`": inFile(
+    '.apptainer/remote.yaml',
+    'Remotes: {R: {URI: h, Token: t}}',
+    /remote\.yaml$/,
+  ),
   '`AWS_ACCESS_KEY_ID` and its like': said('AWS_ACCESS_KEY_ID', 'AK'),
   'profiles of AWS, web identity, roles': inFile(
     '.aws/credentials',
@@ -166,6 +171,7 @@ const URLS: Readonly<Record<string, string>> = {
   's3://user@site': 's3://user@site/b/k',
   's3://bucket': 's3://bucket/k',
   gs: 'gs://b/k',
+  library: 'library://h/e/c/f',
 };
 
 /** The names of what would be used for a URL of this kind in this world. */
@@ -212,7 +218,7 @@ const KINDS = TABLE.columns.flatMap((column) => column.schemes.map((kind) => ({ 
 test('every place of the table is one that this test knows', () => {
   expect(TABLE.places).toEqual(Object.keys(PLANTS));
   expect(KINDS.map(({ kind }) => kind)).toEqual(
-    'http dav webdav https davs webdavs ftp ftps sftp scp s3://user@site s3://bucket gs'.split(' '),
+    'http dav webdav https davs webdavs ftp ftps sftp scp s3://user@site s3://bucket gs library'.split(' '),
   );
 });
 
