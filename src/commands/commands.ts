@@ -104,7 +104,7 @@ without it all of SRC is. DST is replaced as a whole once it is right.`,
   image: {
     usage: 'bridle image ACTION [OPTION]... ARGUMENT...',
     summary: 'pull, convert, inspect, push and verify container images',
-    more: `pull REF FILE        keep an image of a registry as a file
+    more: `pull REF [FILE]      keep an image of a registry as a file
 convert FILE FILE    keep it in another format
 inspect REF|FILE     tell what an image is
 push FILE REF        put an image under a name in a registry
@@ -112,7 +112,9 @@ verify REF|FILE [REF|FILE]
                      read every layer; compare with another image
 prune                keep the cache to its size and age
 REF is a name such as docker://quay.io/name:tag or alpine@sha256:9f86…; FILE
-an archive of docker save, podman save or skopeo, or a directory (OCI layout).`,
+an archive of docker save, podman save or skopeo, or a directory (OCI layout).
+SIF files: oras://host/name:tag (push, too), library://entity/collection/name
+and shub://user/name.`,
     options: 'IMAGE_OPTIONS',
     load: async () => (await import('./image.ts')).image,
   },

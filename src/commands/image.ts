@@ -1,4 +1,5 @@
 import { TransferError } from '../errors.ts';
+import { closeFolders } from '../local/partials.ts';
 import { EXIT } from './failures.ts';
 import { ACTIONS, refuseStrange } from './image/order.ts';
 import { openWork, type Work } from './image/tools.ts';
@@ -39,6 +40,7 @@ export async function image(args: readonly string[], io: Io): Promise<number> {
     throw error;
   } finally {
     watch.stop();
+    await closeFolders();
     await work.http.close();
   }
 }

@@ -54,7 +54,7 @@ describe('an image of a library', () => {
     const [item] = JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8')).outcomes;
     expect(item.notes).toEqual([`SIF file sha256:${hex}`]);
     expect(JSON.parse(readFileSync(join(cwd, 'receipts'), 'utf8'))).toMatchObject({
-      verification: { source: { grade: 'server', value: hex } },
+      verification: { source: { grade: 'end-to-end', by: 'library', value: hex } },
       versions: { source: `sif sha256:${hex}` },
     });
     const byDigest = name.replace(':1.2', `@sha256:${hex}`);

@@ -45,9 +45,13 @@ describe('a SIF file of a registry', () => {
     expect(item.notes).toEqual([`SIF file ${made.content} of ${made.digest}`]);
     const receipt = JSON.parse(readFileSync(join(cwd, 'receipts'), 'utf8'));
     expect(receipt).toMatchObject({
-      verification: { source: { grade: 'server', value: made.content.slice(7) } },
+      digests: { sha256: made.content.slice(7) },
+      verification: { source: { grade: 'server', by: 'manifest', value: made.digest.slice(7) } },
       versions: { source: `sif ${made.content} of ${made.digest}` },
     });
+    const pinned = ['cp', '-q', '--require', 'source=end-to-end', `${name}@${made.digest}`, 'a.sif'];
+    expect(await bridle(pinned, { cwd })).toMatchObject({ status: 0, stderr: '' });
+    expect(await bridle(pinned.with(-2, name), { cwd })).toMatchObject({ status: 1 });
   });
 
   test('is taken by lists for `singularity` and without a type, and refused as anything else', async () => {

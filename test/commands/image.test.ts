@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { putImage } from '../../fixtures/misbehaving/registry.ts';
@@ -30,6 +30,26 @@ describe('bridle image', () => {
     const pinned = await bridle(['image', 'pull', `${authority}/a/b@${made.digest}`, 'oci:layout'], { cwd });
     expect(pinned).toMatchObject({ status: 0 });
     expect(existsSync(join(cwd, 'layout/index.json'))).toBe(true);
+  });
+
+  test('pull without a file, and into a directory, gives the image the name that apptainer would', async () => {
+    const { name, authority, made } = await host();
+    const cwd = scratch();
+    mkdirSync(join(cwd, 'in'));
+    const said = await bridle(['image', 'pull', name], { cwd });
+    expect([said.status, said.stdout]).toEqual([0, expect.stringContaining('→ b_1.tar (hybrid)\n')]);
+    for (const args of [
+      [name, 'in'],
+      [`docker://${authority}/a/b@${made.digest}`, 'in/'],
+      ['--format', 'oci', name],
+    ]) {
+      expect(await bridle(['image', 'pull', '-q', ...args], { cwd })).toMatchObject({ status: 0 });
+    }
+    const short = made.digest.replace(':', '-').slice(0, 'sha256-'.length + 12);
+    expect(readdirSync(join(cwd, 'in')).sort()).toEqual(['b_1.tar', `b_${short}.tar`]);
+    expect(existsSync(join(cwd, 'b_1/index.json'))).toBe(true);
+    expect(await bridle(['cp', '-q', `docker://${name}`, '.'], { cwd })).toMatchObject({ status: 0 });
+    expect(readFileSync(join(cwd, 'b_1.tar')).equals(readFileSync(join(cwd, 'in/b_1.tar')))).toBe(true);
   });
 
   test('verify ends with 1 for another image, and for one that was changed', async () => {
@@ -67,7 +87,8 @@ describe('bridle image', () => {
   test.each([
     [['image'], 'expected one of pull, convert, inspect, push, verify, prune, got nothing'],
     [['image', 'fetch'], 'expected one of pull, convert, inspect, push, verify, prune, got `fetch`'],
-    [['image', 'pull', 'alpine'], 'expected the name of an image and a file'],
+    [['image', 'pull'], 'expected the name of an image, and perhaps a file'],
+    [['image', 'pull', 'a', 'b', 'c'], 'expected the name of an image, and perhaps a file'],
     [['image', 'inspect', 'UPPER/Case'], 'expected a repository in lower case'],
     [['image', 'inspect', '--format', 'oci', 'a'], '--format: `bridle image inspect` has no use for it'],
     [['image', 'pull', '--format', 'oci', 'a', 'docker-archive:x'], '--format: `oci`, and `docker-archive:`'],

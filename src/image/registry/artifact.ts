@@ -47,7 +47,13 @@ async function findIn(
     name,
     pinned: `oras://${formatReference({ ...reference, digest: top.digest })}`,
     size: layer.size,
-    digest: { algorithm: 'sha256', value: layer.digest.slice(layer.digest.indexOf(':') + 1) },
+    digest: { algorithm: 'sha256', value: hexOf(layer.digest) },
+    proven: {
+      algorithm: 'sha256',
+      value: hexOf(top.digest),
+      by: 'manifest',
+      isAskedFor: reference.digest !== undefined,
+    },
     version: `sif ${layer.digest} of ${document.digest}`,
     note: `SIF file ${layer.digest} of ${top.digest}`,
     facts: [
@@ -63,6 +69,10 @@ async function findIn(
       bytes: lazily({ registry, repository, http }, layer, range?.start ?? 0, signal),
     }),
   };
+}
+
+function hexOf(digest: string): string {
+  return digest.slice(digest.indexOf(':') + 1);
 }
 
 /** Asked for with the first byte: bytes that nobody iterates hold no connection. */

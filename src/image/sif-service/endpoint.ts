@@ -63,6 +63,7 @@ export function sifEndpoint(
         version,
         mode: MODE,
         ...(sif.digest ? { digests: [sif.digest] } : {}),
+        ...(sif.proven ? { proven: sif.proven } : {}),
         bytes: end === undefined ? bytes : firstOf(bytes, end - start),
         note: sif.note,
         ...(discard ? { discard } : {}),

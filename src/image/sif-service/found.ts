@@ -1,4 +1,4 @@
-import type { Bytes, Digest, ReadCall } from '../../protocol.ts';
+import type { Bytes, Digest, ProvenBy, ReadCall } from '../../protocol.ts';
 
 /** A SIF file at a service, found by its name; its bytes are read later. */
 export interface RemoteSif {
@@ -10,6 +10,8 @@ export interface RemoteSif {
   readonly size: number | undefined;
   /** Of the whole file, as the service says; what comes must have it. */
   readonly digest: Digest | undefined;
+  /** What decides the file, and so its digest, where that is something else or was asked for. */
+  readonly proven?: ProvenBy;
   /** Differs whenever the file does; undefined where nothing but the answer with its bytes may tell. */
   readonly version: string | undefined;
   /** What it is, in a line, for the outcome of a transfer. */
@@ -33,9 +35,4 @@ export interface OpenedSif {
   readonly version?: string | undefined;
   /** For bytes that are never iterated. */
   discard?(): Promise<void>;
-}
-
-/** `sha256:HEX`, as names and messages have it. */
-export function digestText({ algorithm, value }: Digest): string {
-  return `${algorithm}:${value}`;
 }

@@ -50,6 +50,7 @@ export async function findInLibrary(reference: LibraryReference, call: LibraryCa
     pinned: hash === undefined ? name : formatLibrary({ ...reference, tag: hash }),
     size,
     digest,
+    ...(digest && reference.tag === hash ? { proven: { ...digest, by: 'library', isAskedFor: true } } : {}),
     version: digest && `sif sha256:${digest.value}`,
     note: digest ? `SIF file sha256:${digest.value}` : 'a SIF file of which the library tells no sha256',
     facts: [...facts, { label: 'from', text: base }],
