@@ -82,9 +82,9 @@ echo "$@" > ${made.cwd}/called
 for word; do
   case $word in *.sif) /bin/cp "$word" ${made.cwd}/image ;; esac
 done
-: > ${made.cwd}/work/$(/bin/ls ${made.cwd}/work)/.bridle-started
+: > ${made.cwd}/jobs/$(/bin/ls ${made.cwd}/jobs)/.bridle-started
 `;
-    mkdirSync(join(made.cwd, 'work'));
+    mkdirSync(join(made.cwd, 'jobs'));
     writeFileSync(join(made.cwd, 'bin/apptainer'), script, { mode: 0o755 });
     return made;
   }
@@ -103,7 +103,7 @@ done
       ] as const) {
         const { cwd, env, tmp, called } = withApptainer();
         const more = { BRIDLE_LIBRARY_URL: services.url, BRIDLE_SHUB_URL: services.url };
-        const args = ['run', '-w', 'work', '--image', image, '--', 'true'];
+        const args = ['run', '-w', 'jobs', '--image', image, '--', 'true'];
         const run = await bridle(args, { cwd, env: { ...env, ...more, BRIDLE_PLATFORM: 'linux/amd64' } });
         expect([run.status, run.stderr]).toEqual([0, expect.stringContaining(`pulled ${pulled}`)]);
         expect(readFileSync(called, 'utf8')).toMatch(/^exec .*\/bridle-image-\w+\/image\.sif /);
