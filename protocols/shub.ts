@@ -20,7 +20,9 @@ export function open(location: Location, context: Context): Endpoint {
     return findOrigin(http, { authority: host, mayBePlain }, '/api/', signal);
   }
 
-  return sifEndpoint(`shub ${host ?? shub} ${identity}`, context, async (signal) =>
+  // A cache names content by better digests than a hub's: the one of a list, by which the engine uses it.
+  const { format } = context;
+  return sifEndpoint(`shub ${host ?? shub} ${identity}`, { format }, async (signal) =>
     findInHub(reference, { http, base: await baseFor(signal), signal }),
   );
 }

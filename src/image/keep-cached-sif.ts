@@ -27,7 +27,8 @@ export async function keepCachedSif(
       const kept = await obtainSif(image, { ...call, scratch: dirname(path) }, cache);
       try {
         const subject = sifSubject(image, kept.packer);
-        await proveOnceAWeek({ obtained: kept, cache, subject, now: Date.now() }, () => prove(kept, signal));
+        const at = { obtained: kept, cache, subject, now: Date.now() };
+        await proveOnceAWeek(at, () => proveKept(kept, signal));
         await placeFile(kept.path, path, { signal, mode: MODE });
       } finally {
         kept.close();
@@ -42,7 +43,8 @@ export async function keepCachedSif(
   }
 }
 
-async function prove(kept: Obtained, signal: AbortSignal): Promise<void> {
+/** Rejects with `digest-mismatch` when whole content of a cache is not what it was kept as. */
+export async function proveKept(kept: Obtained, signal: AbortSignal): Promise<void> {
   const { algorithm, value } = kept.digest;
   const hasher = await createHasher([algorithm], kept.size);
   try {

@@ -1,5 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { end } from '../../fixtures/misbehaving/registry.ts';
@@ -201,6 +213,47 @@ describe('an image of a library', () => {
     const doctor = await bridle(['doctor', name], { cwd, env });
     expect(doctor.stdout.replaceAll(/\s+/g, ' ')).toContain(`credential the token in ${cwd}/.apptainer/`);
     expect(doctor.stdout).not.toContain('secret-token');
+  });
+
+  test('L10 comes by way of the cache once, is proven there, and linked', async () => {
+    const { env, name, stored } = await services();
+    const cwd = scratch();
+    const own = { ...env, BRIDLE_CACHE: join(cwd, 'cache') };
+    const pull = (file: string) => bridle(['image', 'pull', '-q', name, file], { cwd, env: own });
+    const several = await Promise.all(['a.sif', 'b.sif', 'c.sif', 'd.sif'].map(pull));
+    expect(several.map(({ status, stderr }) => [status, stderr])).toEqual(several.map(() => [0, '']));
+    expect(await bridle(['cp', '-q', name, 'e.sif'], { cwd, env: own })).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+    expect(stored).toHaveLength(1);
+    for (const file of ['d.sif', 'e.sif']) expect(readFileSync(join(cwd, file)).equals(SIF)).toBe(true);
+    expect(statSync(join(cwd, 'b.sif')).ino).toBe(statSync(join(cwd, 'a.sif')).ino);
+  });
+
+  test.each([
+    ['image pull', ['image', 'pull', '-q']],
+    ['cp', ['cp', '-q']],
+  ])('S8 L10 that is wrong in the cache is fetched again by %s', async (_, args) => {
+    const { env, name, stored } = await services();
+    const cwd = scratch();
+    const own = { ...env, BRIDLE_CACHE: join(cwd, 'cache') };
+    expect(await bridle(['image', 'pull', '-q', name, 'a.sif'], { cwd, env: own })).toMatchObject({
+      status: 0,
+    });
+    const { atime, mtime } = statSync(join(cwd, 'a.sif'));
+    chmodSync(join(cwd, 'a.sif'), 0o600);
+    // In place, with the times put back: nothing but its bytes tells.
+    const file = openSync(join(cwd, 'a.sif'), 'r+');
+    writeSync(file, Buffer.of(1), 0, 1, 900);
+    closeSync(file);
+    utimesSync(join(cwd, 'a.sif'), atime, mtime);
+    expect(await bridle([...args, name, 'b.sif'], { cwd, env: own })).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+    expect(readFileSync(join(cwd, 'b.sif')).equals(SIF)).toBe(true);
+    expect(stored).toHaveLength(2);
   });
 
   test.each([

@@ -120,6 +120,57 @@ export const MUTATIONS = {
     to: '    throw error;',
     test: ['test/commands/run-image.test.ts', 'P1 S8 whose layer is wrong is 71'],
   },
+  'a SIF file of a registry is not told from an image': {
+    file: 'src/image/documents.ts',
+    from: '  if (isImageConfig(config.mediaType) && !isSif) return;',
+    to: '  if (isImageConfig(config.mediaType) || isSif) return;',
+    test: ['test/commands/image-oras.test.ts', 'is told from an image of layers, and the other way round'],
+  },
+  'the digest of a SIF file at a service is not compared': {
+    file: 'src/image/sif-service/endpoint.ts',
+    from: '        ...(sif.digest ? { digests: [sif.digest] } : {}),\n        ...(sif.proven',
+    to: '        ...(sif.proven',
+    test: [
+      'test/commands/image-library.test.ts',
+      'S8 P1 with another hash than the library tells never appears',
+    ],
+  },
+  'a SIF file is had as an archive': {
+    file: 'src/image/sif-service/endpoint.ts',
+    from: "if (format === undefined || format === 'singularity') return;",
+    to: 'if (format !== null) return;',
+    test: ['test/commands/image-library.test.ts', 'in a list with the type'],
+  },
+  'the whole of a file is taken for its rest': {
+    file: 'src/image/sif-service/answer.ts',
+    from: 'if (start > 0 && range?.start !== start) {',
+    to: 'if (start < 0) {',
+    test: ['test/commands/image-library.test.ts', 'F6 of a service that gives the whole alone starts over'],
+  },
+  'a library is asked with the token of any remote': {
+    file: 'src/credentials/libraries.ts',
+    from: "if (typeof token !== 'string' || token === '' || !isOf(remote.URI, authority)) continue;",
+    to: "if (typeof token !== 'string' || token === '') continue;",
+    test: [NEVER_WRONG, 'P10 S1 by library each side'],
+  },
+  'a token of a library goes over http': {
+    file: 'src/credentials/libraries.ts',
+    from: 'if (isAuthorized(secrets) || (!origin.encrypted && !origin.loopback)) return said;',
+    to: 'if (isAuthorized(secrets)) return said;',
+    test: ['test/credentials/libraries.test.ts', 'S1 never goes over http to another machine'],
+  },
+  'what is wrong in the cache of a SIF file stays there': {
+    file: 'src/image/sif-service/endpoint.ts',
+    from: '    cache.drop(subject);\n    return sif.open(call);',
+    to: '    call = { ...call, fresh: false };',
+    test: ['test/commands/image-library.test.ts', 'S8 L10 that is wrong in the cache is fetched again by cp'],
+  },
+  'a file that Singularity Hub is asked for is looked for again and again': {
+    file: 'src/image/sif-service/shub.ts',
+    from: 'if (isHub && (status === 404 || status === 410 || isPage(response))) return gone(doing);',
+    to: 'if (isHub && status === 404) return gone(doing);',
+    test: ['test/image/shub.test.ts', 'that answers'],
+  },
   'a dry run shows the login of an image': {
     file: 'src/commands/run/container.ts',
     from: 'return `docker://${formatReference(registryImage(image).reference)}`;',

@@ -5,6 +5,7 @@ import { safeText } from '../../report/format.ts';
 import { goalOf } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
 import { parseImage } from './order.ts';
+import { serviceSif } from './service-sif.ts';
 import type { Work } from './tools.ts';
 
 /** `bridle image convert FROM TO`: an image in a file, kept in another format. */
@@ -12,6 +13,11 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
   const { values, io, signal } = work;
   if (from === undefined || to === undefined || more !== undefined) {
     throw new TransferError('invalid-request', 'expected a file that holds an image, and one to keep it in');
+  }
+  if (serviceSif(from)) {
+    throw new TransferError('invalid-request', `\`${from}\`: a SIF file has no layers to convert`, {
+      hint: '`bridle image pull` keeps it as it is',
+    });
   }
   const named = parseImage(from);
   // A name that is no file is taken for one of a registry; as a file it is not found.

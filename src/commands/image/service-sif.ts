@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
+import type { Cache } from '../../cache/cache.ts';
 import { systemClock } from '../../clock.ts';
 import { type ReadThrough, readThrough } from '../../digesting.ts';
 import type { Endpoints } from '../../endpoints.ts';
 import { run } from '../../engine.ts';
 import { TransferError } from '../../errors.ts';
+import { keepCachedFile } from '../../image/sif-service/keep-cached.ts';
 import { retryUnit } from '../../layers.ts';
 import { formatLocation, localLocation, parseUrl } from '../../location.ts';
 import type { Emit, Outcome } from '../../outcome.ts';
@@ -81,37 +83,64 @@ export interface FetchedSif {
 }
 
 /**
- * Keeps the file of a service at `path`, as any transfer does: it goes on behind what a killed run left, is compared with
- * the service's digest before it is seen, and comes by way of the cache where there is one. Rejects with why it is not
- * there.
+ * Keeps the file of a service at `path`, as any transfer does: it goes on behind what a killed run left, and is compared
+ * with the service's digest before it is seen. With a cache, what has a sha256 comes by way of it. Rejects with why it is
+ * not there.
  */
 export function fetchSif(place: Place, path: string, call: SifCall): Promise<FetchedSif> {
-  return withSif(place, call, async (sif, { open }) => {
-    const initial = parseOptions([], CP_OPTIONS, { env: call.env }).values;
-    const { values, signal, onBytes } = call;
-    const cache = await openCacheOf(values);
-    let total = sif.size;
-    let outcome: Outcome | undefined;
-    const emit: Emit = (event) => {
-      if (event.type === 'item-ended') outcome = event.outcome;
-      else if (event.type === 'item-size') total = event.bytes;
-      else if (event.type === 'progress') onBytes?.(event.bytes, total);
-      else if (event.type === 'resumed') onBytes?.(event.from, total);
-    };
-    const input = {
-      total: 1,
-      async *requests(kind: string) {
-        if (kind === 'transfer') yield requestFor(place, path, sif.digest);
-      },
-    };
-    const options = { ...runOptions({ ...initial, ...values }, call.env), threads: 1 };
+  return withSif(place, call, async (sif, endpoints) => {
+    const cache = await openCacheOf(call.values);
+    const to = { ...call, path: resolve(path) };
     try {
-      await run(input, options, { open, emit, random: randomFrom(call.env), cache }, signal);
+      const cached = cache && (await throughCache(sif, place, { ...to, cache }));
+      return cached ?? (await transfer(sif, place, { ...to, endpoints }));
     } finally {
       cache?.close();
     }
-    return fetched(sif, outcome);
   });
+}
+
+async function throughCache(
+  sif: NamedSif,
+  place: Place,
+  { path, cache, signal, onBytes }: SifCall & { readonly path: string; readonly cache: Cache },
+): Promise<FetchedSif | undefined> {
+  const { name, digest, size, endpoint } = sif;
+  // Another content of the same md5 can be made.
+  if (digest?.algorithm !== 'sha256') return undefined;
+  const fetch = async (start: number, until: AbortSignal) => {
+    const source = await endpoint.read(place.location.path, { signal: until, range: { start } });
+    return source.bytes;
+  };
+  const told = { signal, onBytes: (bytes: number) => onBytes?.(bytes, size) };
+  const bytes = await keepCachedFile({ name, digest, size, fetch }, path, told, cache);
+  return { sif, bytes, resumedFrom: 0 };
+}
+
+async function transfer(
+  sif: NamedSif,
+  place: Place,
+  call: SifCall & { readonly path: string; readonly endpoints: Endpoints },
+): Promise<FetchedSif> {
+  const { values, env, signal, onBytes, path, endpoints } = call;
+  let total = sif.size;
+  let outcome: Outcome | undefined;
+  const emit: Emit = (event) => {
+    if (event.type === 'item-ended') outcome = event.outcome;
+    else if (event.type === 'item-size') total = event.bytes;
+    else if (event.type === 'progress') onBytes?.(event.bytes, total);
+    else if (event.type === 'resumed') onBytes?.(event.from, total);
+  };
+  const input = {
+    total: 1,
+    async *requests(kind: string) {
+      if (kind === 'transfer') yield requestFor(place, path, sif.digest);
+    },
+  };
+  const initial = parseOptions([], CP_OPTIONS, { env }).values;
+  const options = { ...runOptions({ ...initial, ...values }, env), threads: 1 };
+  await run(input, options, { open: endpoints.open, emit, random: randomFrom(env) }, signal);
+  return fetched(sif, outcome);
 }
 
 function requestFor(source: Place, path: string, digest: Digest | undefined): TransferRequest {
@@ -121,7 +150,7 @@ function requestFor(source: Place, path: string, digest: Digest | undefined): Tr
     lfn: '',
     linkage: 'unknown',
     sources: [source],
-    destinations: [{ location: localLocation(resolve(path)) }],
+    destinations: [{ location: localLocation(path) }],
     generateChecksum: false,
     verifyRemote: false,
     verifySymlinkSource: true,

@@ -48,7 +48,8 @@ export async function opened(
     await response.discard();
     return error;
   };
-  if (status === 412) throw await refuse(new TransferError('changed', `${doing}: it is another file by now`));
+  if (status === 412 || status === 416)
+    throw await refuse(new TransferError('changed', `${doing}: it is another file by now`));
   if (status !== 200 && status !== 206) throw await refuse(statusError(response, doing));
   if (isPage(response)) {
     throw await refuse(new TransferError('unexpected', `${doing}: got a page for people, not a file`));

@@ -1,6 +1,8 @@
+import type { Cache } from '../../cache/cache.ts';
+import { readContent } from '../../cache/read.ts';
 import { TransferError } from '../../errors.ts';
-import type { Bytes, Context, Endpoint } from '../../protocol.ts';
-import type { RemoteSif } from './found.ts';
+import type { Bytes, Context, Endpoint, ReadCall } from '../../protocol.ts';
+import type { OpenedSif, RemoteSif } from './found.ts';
 
 /** Who runs a SIF file: apptainer makes those that it pulls executable. */
 const MODE = 0o755;
@@ -12,10 +14,11 @@ const MODE = 0o755;
  */
 export function sifEndpoint(
   service: string,
-  context: Pick<Context, 'format'>,
+  context: Pick<Context, 'format' | 'cache'>,
   search: (signal: AbortSignal) => Promise<RemoteSif>,
 ): Endpoint {
-  refuseFormat(context.format);
+  const { format, cache } = context;
+  refuseFormat(format);
   let found: Promise<RemoteSif> | undefined;
 
   /** Looked for once: a tag that moves meanwhile would make two files of one. */
@@ -31,6 +34,7 @@ export function sifEndpoint(
 
   return {
     service,
+    usesCache: cache !== undefined,
 
     async stat(_, { signal }) {
       const { size, version, digest } = await find(signal, false);
@@ -47,7 +51,7 @@ export function sifEndpoint(
         );
       };
       if (sif.version !== undefined) refuseOther(sif.version);
-      const opened = await sif.open(call);
+      const opened = cache ? await openCached(sif, call, cache) : await sif.open(call);
       const { bytes, size = sif.size, discard } = opened;
       const version = sif.version ?? opened.version;
       try {
@@ -74,6 +78,45 @@ export function sifEndpoint(
       const { pinned, facts } = await find(signal, false);
       return [{ label: 'name', text: pinned }, ...facts];
     },
+  };
+}
+
+/**
+ * By way of the cache, where a digest names the content; whoever reads to the end compares what comes out of it like what a
+ * service gives. Past it, and it is dropped there, when that was wrong.
+ */
+async function openCached(sif: RemoteSif, call: ReadCall, cache: Cache): Promise<OpenedSif> {
+  const { name, digest, size } = sif;
+  // Another content of the same md5 can be made.
+  if (digest?.algorithm !== 'sha256') return sif.open(call);
+  const subject = { digest };
+  if (call.fresh) {
+    cache.drop(subject);
+    return sif.open(call);
+  }
+  const fetch = async (start: number, signal: AbortSignal) =>
+    (await sif.open({ signal, range: { start } })).bytes;
+  const wanted = { subject, name, ...(size === undefined ? {} : { size }), fetch };
+  const obtained = await cache.obtain(wanted, { signal: call.signal });
+  const { start = 0 } = call.range ?? {};
+  const { bytes } = readContent(obtained, { signal: call.signal, range: { start } });
+  const close = once(() => obtained.close());
+  return { bytes: closing(bytes, close), size: obtained.size, discard: async () => close() };
+}
+
+async function* closing(bytes: Bytes, close: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes;
+  } finally {
+    close();
+  }
+}
+
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
   };
 }
 
