@@ -141,12 +141,6 @@ export const MUTATIONS = {
     to: 'if (format !== null) return;',
     test: ['test/commands/image-library.test.ts', 'in a list with the type'],
   },
-  'the whole of a file is taken for its rest': {
-    file: 'src/image/sif-service/answer.ts',
-    from: 'if (start > 0 && range?.start !== start) {',
-    to: 'if (start < 0) {',
-    test: ['test/commands/image-library.test.ts', 'F6 of a service that gives the whole alone starts over'],
-  },
   'a library is asked with the token of any remote': {
     file: 'src/credentials/libraries.ts',
     from: "if (typeof token !== 'string' || token === '' || !isOf(remote.URI, authority)) continue;",
@@ -1234,7 +1228,7 @@ export const MUTATIONS = {
   },
   'a SIF file of the cache is believed': {
     file: 'src/image/keep-cached-sif.ts',
-    from: '() => prove(kept, signal));',
+    from: '() => proveKept(kept, signal));',
     to: 'async () => undefined);',
     test: ['test/real/image-cache.test.ts', 'P1 F26 that rots is made anew'],
   },
