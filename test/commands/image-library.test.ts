@@ -277,6 +277,21 @@ describe('an image of a library', () => {
   });
 
   test.each([
+    ['inspect', []],
+    ['pull', ['a.sif']],
+  ])('P4 F11 of a busy library is asked for again by %s', async (action, more) => {
+    const { env, setScript } = await services();
+    let busy = 1;
+    setScript((_, response) => {
+      busy -= 1;
+      if (busy >= 0) end(response, 503, {}, '');
+      return busy >= 0;
+    });
+    const ended = await bridle(['image', action, `library://${IMAGE}`, ...more], { cwd: scratch(), env });
+    expect(ended).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test.each([
     [{ uploaded: false }, 'announced to the library, and never uploaded'],
     [{ hash: 'sif.11111111-1111-1111-1111-111111111111' }, undefined],
   ])('of which the library tells %j', async (more, problem) => {
