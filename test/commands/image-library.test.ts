@@ -16,7 +16,6 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { end } from '../../fixtures/misbehaving/registry.ts';
 import { cutAt, type SifServices, startSifServices } from '../../fixtures/misbehaving/sif-services.ts';
-import { ageSeals } from '../image/age-seals.ts';
 import { makeSif } from '../image/made-sif.ts';
 import { bridle, ended, scratch, start } from './run-command.ts';
 
@@ -249,7 +248,14 @@ describe('an image of a library', () => {
     writeSync(file, Buffer.of(1), 0, 1, 900);
     closeSync(file);
     utimesSync(join(cwd, 'a.sif'), atime, mtime);
-    ageSeals(join(cwd, 'cache'));
+    // More than a week after it was compared.
+    for (const below of readdirSync(join(cwd, 'cache'), { recursive: true, encoding: 'utf8' })) {
+      const note = join(cwd, 'cache', below);
+      if (!note.endsWith('.json')) continue;
+      const told = JSON.parse(readFileSync(note, 'utf8'));
+      chmodSync(note, 0o600);
+      writeFileSync(note, JSON.stringify({ ...told, seal: { ...told.seal, proven: 0 } }));
+    }
     expect(await bridle([...args, name, 'b.sif'], { cwd, env: own })).toMatchObject({
       status: 0,
       stderr: '',
@@ -276,6 +282,21 @@ describe('an image of a library', () => {
     expect(ended.stderr).toMatch(problem);
     const [{ failure }] = JSON.parse(readFileSync(join(cwd, 'r.json'), 'utf8')).outcomes;
     expect(failure.code).toBe(code);
+  });
+
+  test.each([
+    ['inspect', []],
+    ['pull', ['a.sif']],
+  ])('P4 F11 of a busy library is asked for again by %s', async (action, more) => {
+    const { env, setScript } = await services();
+    let busy = 1;
+    setScript((_, response) => {
+      busy -= 1;
+      if (busy >= 0) end(response, 503, {}, '');
+      return busy >= 0;
+    });
+    const ended = await bridle(['image', action, `library://${IMAGE}`, ...more], { cwd: scratch(), env });
+    expect(ended).toMatchObject({ status: 0, stderr: '' });
   });
 
   test.each([

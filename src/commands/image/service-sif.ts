@@ -5,6 +5,7 @@ import { type ReadThrough, readThrough } from '../../digesting.ts';
 import type { Endpoints } from '../../endpoints.ts';
 import { run } from '../../engine.ts';
 import { TransferError } from '../../errors.ts';
+import { patiently } from '../../image/registry/find-patiently.ts';
 import { keepCachedFile } from '../../image/sif-service/keep-cached.ts';
 import { retryUnit } from '../../layers.ts';
 import { formatLocation, localLocation, parseUrl } from '../../location.ts';
@@ -45,7 +46,7 @@ export interface NamedSif {
   readonly facts: Readonly<Record<string, string>>;
 }
 
-/** Finds the file and uses it. Rejects as the service refuses. */
+/** Finds the file, as patiently as images are looked for, and uses it. Rejects as the service refuses. */
 export async function withSif<T>(
   place: Place,
   call: SifCall,
@@ -61,7 +62,7 @@ export async function withSif<T>(
   try {
     const endpoint = await endpoints.open(place);
     const { path } = place.location;
-    const { size, digests } = await endpoint.stat(path, { signal });
+    const { size, digests } = await patiently(warn, { signal }, () => endpoint.stat(path, { signal }));
     const told = (await endpoint.describe?.(path, { signal })) ?? [];
     const name = formatLocation(place.location);
     return await use({ name, endpoint, size, digest: digests?.[0], facts: byLabel(told) }, endpoints);

@@ -21,15 +21,20 @@ export interface PatientCall {
  * As `findImage`, tried a few times where what failed may pass, for callers that have no attempts of their own. A wait that
  * the registry asks for is kept up to {@link MOST_WAIT} and told by `warn`; a longer one is the error, at once.
  */
-export async function findPatiently(
-  reference: Reference,
-  tools: RegistryTools,
-  call: PatientCall,
-): Promise<Found> {
+export function findPatiently(reference: Reference, tools: RegistryTools, call: PatientCall): Promise<Found> {
+  return patiently(tools.warn, call, () => findImage(reference, tools, call));
+}
+
+/** The same of anything else that is looked for at a service. */
+export async function patiently<T>(
+  warn: RegistryTools['warn'],
+  call: Omit<PatientCall, 'platform'>,
+  find: () => Promise<T>,
+): Promise<T> {
   const { signal, clock = systemClock, random = Math.random } = call;
   for (let tries = 1; ; tries += 1) {
     try {
-      return await findImage(reference, tools, call);
+      return await find();
     } catch (error) {
       const mayPass = error instanceof TransferError && error.transient && !isMismatch(error);
       if (!mayPass || tries === MOST_TRIES || signal.aborted) throw error;
@@ -37,7 +42,7 @@ export async function findPatiently(
       if (retryAfter > MOST_WAIT) throw error;
       const wait = Math.max(backOffSeconds(tries, random), retryAfter);
       if (retryAfter > 0) {
-        tools.warn(`wait ${tries}`, `${error.message}: trying again in ${Math.ceil(wait)} s`);
+        warn(`wait ${tries}`, `${error.message}: trying again in ${Math.ceil(wait)} s`);
       }
       await clock.sleep(wait * 1000, signal);
     }
