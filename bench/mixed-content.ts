@@ -20,7 +20,7 @@ export function* mixedArchive(size: number, seed: number): Generator<Uint8Array>
   let left = size - END_OF_ARCHIVE.length;
   for (let index = 0; left > 4096; index += 1) {
     const kind = next() % 100;
-    const pool = made[kind < 45 ? 0 : kind < 90 ? 1 : 2];
+    const pool = made[kind < 50 ? 0 : kind < 72 ? 1 : 2];
     const length = Math.min(left - 1024, fileSize(next));
     const from = next() % (POOL - length);
     const name = `usr/share/layer-${seed}/${index % 97}/file-${index}`;
@@ -69,7 +69,7 @@ function pools(): Pools {
 /** Now and then repeats what stands a little before, in multiples of 8 bytes; tells how many bytes. */
 function again(pool: Buffer, at: number, next: () => number): number {
   const back = 8 * (1 + (next() % 1024));
-  const length = Math.min(8 * (1 + (next() % 8)), POOL - at);
+  const length = Math.min(8 * (1 + (next() % 24)), POOL - at);
   if (next() % 8 !== 0 || back > at || length <= 0) return 0;
   pool.copy(pool, at, at - back, at - back + length);
   return length;
