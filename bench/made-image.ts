@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { gzipSync } from 'node:zlib';
+import { gzip } from 'node:zlib';
 import { makeContent } from '../fixtures/misbehaving/content.ts';
 import { bodyPadding, END_OF_ARCHIVE, memberHeader } from '../src/image/tar/write.ts';
+import { mixedArchive } from './mixed-content.ts';
 import type { Stage } from './stage.ts';
 
 const TYPES = 'application/vnd.oci.image';
@@ -17,10 +18,22 @@ export interface PushedImage {
   readonly port: number;
   /** Bytes of all layers as stored. */
   readonly bytes: number;
+  /** The same as an OCI layout, and the files of its layers there, with the diff id beside each. */
+  readonly layout: string;
+  readonly layers: readonly string[];
 }
 
-/** Pushes an image of gzipped layers whose files do not compress, `size` bytes each. */
-export async function pushImage(stage: Stage, layers: number, size: number): Promise<PushedImage> {
+export interface ImageToPush {
+  readonly layers: number;
+  /** Bytes of each layer, uncompressed. */
+  readonly size: number;
+  /** As images are, gzip leaves less than half; without, one file a layer that does not compress. */
+  readonly isMixed?: boolean;
+}
+
+/** Pushes an image of gzipped layers: mixed ones as docker compresses them, others as fast as may be. */
+export async function pushImage(stage: Stage, image: ImageToPush): Promise<PushedImage> {
+  const { layers, size, isMixed = false } = image;
   const registry = await stage.server('registry');
   const layout = await stage.folder('layout');
   const keep = async (bytes: Uint8Array, mediaType: string) => {
@@ -29,17 +42,24 @@ export async function pushImage(stage: Stage, layers: number, size: number): Pro
     return { mediaType, digest: `sha256:${hex}`, size: bytes.length };
   };
   await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
-  const [kept, diffIds]: [Awaited<ReturnType<typeof keep>>[], string[]] = [[], []];
-  for (let index = 1; index <= layers; index += 1) {
-    const header = memberHeader({ name: `file-${index}`, size });
-    const archive = Buffer.concat([
-      header,
-      ...makeContent(size, index).blocks(),
-      bodyPadding(size),
-      END_OF_ARCHIVE,
-    ]);
-    diffIds.push(`sha256:${createHash('sha256').update(archive).digest('hex')}`);
-    kept.push(await keep(gzipSync(archive, { level: 1 }), `${TYPES}.layer.v1.tar+gzip`));
+  const diffIds: string[] = [];
+  const kept: Awaited<ReturnType<typeof keep>>[] = [];
+  const files: string[] = [];
+  const make = async (index: number) => {
+    const archive = Buffer.concat([...(isMixed ? mixedArchive(size, index) : oneFile(size, index))]);
+    const diffId = `sha256:${createHash('sha256').update(archive).digest('hex')}`;
+    const layer = await keep(await compress(archive, isMixed ? 6 : 1), `${TYPES}.layer.v1.tar+gzip`);
+    const file = join(layout, 'blobs', layer.digest.replace(':', '/'));
+    await writeFile(`${file}.diffid`, diffId);
+    return { layer, diffId, file };
+  };
+  for (let index = 1; index <= layers; index += 2) {
+    const both = index < layers ? [index, index + 1] : [index];
+    for (const { layer, diffId, file } of await Promise.all(both.map(make))) {
+      kept.push(layer);
+      diffIds.push(diffId);
+      files.push(file);
+    }
   }
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
   const platform = { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' };
@@ -52,5 +72,16 @@ export async function pushImage(stage: Stage, layers: number, size: number): Pro
   const name = `${registry.open}/bench/image:1`;
   await promisify(execFile)(stage.bridle, ['image', 'push', '-q', `oci:${layout}`, name]);
   const bytes = kept.reduce((sum, one) => sum + one.size, config.size);
-  return { name, port: Number(registry.open.split(':')[1]), bytes };
+  return { name, port: Number(registry.open.split(':')[1]), bytes, layout, layers: files };
+}
+
+function* oneFile(size: number, seed: number): Generator<Uint8Array> {
+  yield memberHeader({ name: `file-${seed}`, size });
+  yield* makeContent(size, seed).blocks();
+  yield bodyPadding(size);
+  yield END_OF_ARCHIVE;
+}
+
+function compress(bytes: Uint8Array, level: number): Promise<Buffer> {
+  return promisify<Uint8Array, { level: number }, Buffer>(gzip)(bytes, { level });
 }

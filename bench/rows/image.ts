@@ -65,6 +65,14 @@ export const imageFlatten: Row = {
   },
 };
 
+/** The layers merged into one archive, in memory: what a packer alone would be given. */
+export async function flattened(stage: Stage, layers: readonly string[]): Promise<string> {
+  const flat = join(stage.directory, 'flat.tar');
+  const program = await bundled(stage);
+  run('sh', ['-c', '"$0" "$@" >"$FLAT"', process.execPath, program, 'tar', ...layers], { FLAT: flat });
+  return flat;
+}
+
 /** The functions that are measured, as a program: no command of ours does them alone. */
 async function bundled(stage: Stage): Promise<string> {
   const outfile = join(stage.directory, 'image.mjs');

@@ -4,16 +4,21 @@ import { fileURLToPath } from 'node:url';
 import { type PushedImage, pushImage } from '../made-image.ts';
 import type { Contender, Row } from '../row.ts';
 import type { Stage } from '../stage.ts';
+import { flattened } from './image.ts';
 
 const MANY = fileURLToPath(new URL('../image-many.mjs', import.meta.url));
 const MIB = 1024 * 1024;
 const MOST_MEMORY = 200;
 
 async function pushed(stage: Stage): Promise<PushedImage> {
-  const made = await pushImage(stage, 8, (stage.quick ? 1 : 64) * MIB);
-  await rm(join(stage.directory, 'layout'), { recursive: true });
+  const made = await pushImage(stage, { layers: 8, size: (stage.quick ? 1 : 64) * MIB });
+  await rm(made.layout, { recursive: true });
   return made;
 }
+
+/** As the images of workflows are: 8 layers, 1 GiB together, of which gzip leaves less than half. */
+const pushedMixed = (stage: Stage, size = 1024): Promise<PushedImage> =>
+  pushImage(stage, { layers: 8, size: ((stage.quick ? 8 : size) / 8) * MIB, isMixed: true });
 
 function pull(stage: Stage, name: string, output: string, more: readonly string[]): string[] {
   const state = ['--state', join(output, 'state')];
@@ -22,9 +27,10 @@ function pull(stage: Stage, name: string, output: string, more: readonly string[
 
 export const imagePull: Row = {
   name: 'image-pull',
-  title: 'an image of 8 gzipped layers of 64 MiB to a docker-archive',
+  title: 'an image of 1 GiB in 8 gzipped layers to a docker-archive',
   async prepare(stage) {
-    const { name, bytes } = await pushed(stage);
+    const { name, bytes, layout } = await pushedMixed(stage);
+    await rm(layout, { recursive: true });
     const [ours, theirs] = [await stage.folder('ours'), await stage.folder('theirs')];
     const bridle: Contender = { name: 'bridle', words: pull(stage, name, ours, []), output: ours };
     const cached: Contender = {
@@ -49,6 +55,71 @@ export const imagePull: Row = {
       ],
       mostMemory: MOST_MEMORY,
       moves: { count: Math.round(bytes / 1e6), unit: 'MB' },
+    };
+  },
+};
+
+export const imagePullSif: Row = {
+  name: 'image-pull-sif',
+  title: 'the same image to a SIF file',
+  runs: 3,
+  async prepare(stage) {
+    const { name, layout, layers } = await pushedMixed(stage);
+    const [ours, theirs] = [await stage.folder('ours'), await stage.folder('theirs')];
+    const flat = await flattened(stage, layers);
+    await rm(layout, { recursive: true });
+    const state = ['--state', join(ours, 'state')];
+    const bridle: Contender = {
+      name: 'bridle',
+      words: [stage.bridle, 'image', 'pull', '-q', ...state, name, `sif:${ours}/image.sif`],
+      needs: 'tar2sqfs',
+      output: ours,
+    };
+    const alone: Contender = {
+      name: 'tar2sqfs alone',
+      words: [
+        'sh',
+        '-c',
+        'tar2sqfs --quiet --no-skip --compressor gzip "$1" <"$0"',
+        flat,
+        join(theirs, 'squashfs'),
+      ],
+      needs: 'tar2sqfs',
+      output: theirs,
+    };
+    return {
+      contenders: [bridle, alone],
+      bars: [{ contender: bridle.name, against: [alone.name], time: 1.15 }],
+      mostMemory: MOST_MEMORY,
+    };
+  },
+};
+
+export const imageMemory: Row = {
+  name: 'image-memory',
+  title: 'an image of 4 GiB in 8 layers, every way it goes',
+  runs: 0,
+  async prepare(stage) {
+    const { name, layout } = await pushedMixed(stage, 4096);
+    const output = await stage.folder('out');
+    const way = (what: string, ...words: string[]): Contender => ({
+      name: `bridle, ${what}`,
+      words: [stage.bridle, 'image', ...words],
+      output,
+    });
+    const state = ['--state', join(output, 'state')];
+    return {
+      contenders: [
+        way('pull to an archive', 'pull', '-q', ...state, name, `docker-archive:${output}/a.tar`),
+        way('pull to a SIF file', 'pull', '-q', ...state, name, `sif:${output}/a.sif`),
+        way('convert to a SIF file', 'convert', '-q', `oci:${layout}`, `sif:${output}/a.sif`),
+        way('convert to an archive', 'convert', '-q', `oci:${layout}`, `oci-archive:${output}/a.tar`),
+        way('convert to a sandbox', 'convert', '-q', `oci:${layout}`, `sandbox:${output}/a`),
+        way('push', 'push', '-q', `oci:${layout}`, `${name.replace(/:1$/, '')}-again:1`),
+        way('verify', 'verify', '-q', `oci:${layout}`),
+      ],
+      bars: [],
+      mostMemory: MOST_MEMORY,
     };
   },
 };

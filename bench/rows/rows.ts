@@ -7,7 +7,7 @@ import { diskBig, diskSmall } from './disk.ts';
 import { gsUp, gsUpFar } from './gs.ts';
 
 import { imageFlatten, imageSif } from './image.ts';
-import { imageMany, imagePull, imageWarm } from './images.ts';
+import { imageMany, imageMemory, imagePull, imagePullSif, imageWarm } from './images.ts';
 import { jobClock, jobUsage } from './job-usage.ts';
 import { jobInputs, jobMany, jobPrint, jobTrue } from './jobs.ts';
 import { million } from './million.ts';
@@ -65,6 +65,8 @@ export const ROWS: readonly Row[] = [
   imageFlatten,
   imageSif,
   imagePull,
+  imagePullSif,
+  imageMemory,
   imageWarm,
   imageMany,
 ];

@@ -72,6 +72,13 @@ describe('what an image says of running it', () => {
     expect(sh(`${script}printf '%s,' "$PATH" "$A" "$B" "$E" "$F"`, [], caller)).toBe('/opt/bin,own,2,,a=b,');
   });
 
+  test("has values between double quotes: apptainer's shell misreads a quote behind a backslash", () => {
+    const script = environmentScript(configured({ Env: ["A=it's", "PATH=/o'k", 'C=$x`y"z\\'] }));
+    expect(script).toContain(`A="it's"; fi`);
+    expect(script).toContain(`export PATH="/o'k"\n`);
+    expect(script).toContain('C="\\$x\\`y\\"z\\\\"; fi');
+  });
+
   test.each([
     ['no JSON', 'reading the configuration of the image: no JSON'],
     ['[]', '`it` is no object'],
@@ -112,6 +119,16 @@ test('what is added to an image leaves what it has to mount on, and nothing else
     'bootstrap: docker\nfrom: registry.example.org/lab/tool:1.0\n',
   );
   expect(by.get('singularity')).toMatchObject({ link: '.singularity.d/runscript' });
+});
+
+test('an image has the script that apptainer sets the variables of the caller behind', async () => {
+  const image = imageOf([layer()], {});
+  const members = await readAll(flatten(image.layers, signal, { additions: additions(image) }));
+  const { mode, data = '' } = members.find(({ name }) => name === '.singularity.d/env/99-base.sh') ?? {};
+  expect(mode).toBe(0o755);
+  const print = 'printf "%s," "$LD_LIBRARY_PATH" "$PS1"';
+  expect(sh(data + print, [], { PS1: '' })).toBe('/.singularity.d/libs,Apptainer> ,');
+  expect(sh(data + print, [], { LD_LIBRARY_PATH: '/own', PS1: '$ ' })).toBe('/own:/.singularity.d/libs,$ ,');
 });
 
 test('without a program that makes a squashfs it is said what to install, and nothing is left', async () => {

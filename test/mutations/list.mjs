@@ -1202,6 +1202,18 @@ export const MUTATIONS = {
     to: 'if (used < 0n) return',
     test: ['test/image/sif.test.ts', 'is refused when its primary partition is cut'],
   },
+  'what apptainer sets for the caller reaches no job': {
+    file: 'src/image/sif/additions.ts',
+    from: "    'env/99-base.sh': BASE,\n",
+    to: '',
+    test: ['test/image/sif.test.ts', 'an image has the script that apptainer sets the variables'],
+  },
+  'variables of an image are quoted as other words are': {
+    file: 'src/image/sif/scripts.ts',
+    from: "quoted(at === -1 ? '' : entry.slice(at + 1))",
+    to: "shellWord(at === -1 ? '' : entry.slice(at + 1))",
+    test: ['test/image/sif.test.ts', 'between double quotes'],
+  },
   'layers are merged in the order in which they are read': {
     file: 'src/image/layers/flatten.ts',
     from: 'while (read.delete(ended)) adding[ended++]?.end();',

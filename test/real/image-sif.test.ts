@@ -208,7 +208,7 @@ test('a SIF file is laid out to the byte as another writer lays it out', async (
   const end = configAt + made.config.bytes.length;
   object(0x4001, 1, 32_176, definition.length, definition.length, '');
   text(384, '');
-  object(0x4006, 2, configAt, made.config.bytes.length, made.config.bytes.length, 'oci-config');
+  object(0x4006, 2, configAt, made.config.bytes.length, made.config.bytes.length, 'oci-config.json');
   text(384, '');
   object(0x4004, 3, at, squashfs.length, at - end + squashfs.length, '');
   int(4, 1, 2);

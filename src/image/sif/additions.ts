@@ -20,6 +20,16 @@ const ACTIONS = {
   test: 'if [ -x /.singularity.d/test ]; then exec /.singularity.d/test "$@"; fi',
 };
 
+/**
+ * Behind the script of this name apptainer sets what `--env` and `APPTAINERENV_…` say, and without it never. It is also
+ * where libraries that `--nv` and `--rocm` bring are found (apptainer 1.4.5).
+ */
+const BASE = `#!/bin/sh
+LD_LIBRARY_PATH="\${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs"
+PS1="\${PS1:-Apptainer> }"
+export LD_LIBRARY_PATH PS1
+`;
+
 const SCRIPT = 0o755;
 const PLAIN = 0o644;
 
@@ -75,6 +85,7 @@ function files(image: Image, configuration: RunConfiguration): Readonly<Record<s
     startscript: '#!/bin/sh\n',
     'env/10-docker2singularity.sh': environmentScript(configuration),
     'env/90-environment.sh': '#!/bin/sh\n',
+    'env/99-base.sh': BASE,
     ...Object.fromEntries(Object.entries(ACTIONS).map(([name, last]) => [`actions/${name}`, action(last)])),
   };
 }

@@ -52,6 +52,12 @@ function strings(config: Record<string, unknown>, field: string): readonly strin
   );
 }
 
+/**
+ * One word for a POSIX shell that is `text`. Not in `'`: the shell in apptainer 1.4.5 that reads an image's variables
+ * makes `a\'b` of `'a'\''b'`.
+ */
+const quoted = (text: string): string => `"${text.replaceAll(/[\\$`"]/g, '\\$&')}"`;
+
 /** A shell keeps no others. */
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -61,7 +67,7 @@ export function environmentScript({ environment }: RunConfiguration): string {
     const at = entry.indexOf('=');
     const name = at === -1 ? entry : entry.slice(0, at);
     if (!VARIABLE.test(name)) return [];
-    const value = shellWord(at === -1 ? '' : entry.slice(at + 1));
+    const value = quoted(at === -1 ? '' : entry.slice(at + 1));
     if (name === 'PATH') return [`export PATH=${value}`];
     return [`if [ -z "\${${name}:-}" ]; then ${name}=${value}; fi`, `export ${name}`];
   });

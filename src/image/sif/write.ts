@@ -42,6 +42,8 @@ export interface WrittenSif {
   readonly packer: Packer;
 }
 
+/** The name by which apptainer 1.4.5 finds it. */
+const CONFIGURATION = 'oci-config.json';
 /** Runnable, as apptainer leaves it. */
 const MODE = 0o755;
 const COPIED_AT_A_TIME = 1024 * 1024;
@@ -137,7 +139,7 @@ function layOut(image: Image, partitionBytes: number, time: number) {
   };
   for (const [type, name, body] of [
     [DATA_TYPES.deffile, '', Buffer.from(definition(image))],
-    [DATA_TYPES.json, 'oci-config', image.config.bytes],
+    [DATA_TYPES.json, CONFIGURATION, image.config.bytes],
   ] as const) {
     add({ type, name }, body.length);
     bodies.push(body);
