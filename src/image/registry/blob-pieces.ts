@@ -1,6 +1,6 @@
 import type { Bytes } from '../../protocol.ts';
-import { hold } from '../../slabs.ts';
 import { skipping } from '../../skipping.ts';
+import { hold } from '../../slabs.ts';
 
 /** The bytes of a blob in pieces one behind the other, opened anew only where a piece does not follow the last one. */
 export interface BlobPieces {

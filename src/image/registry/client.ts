@@ -1,4 +1,4 @@
-import type { TransferError } from '../../errors.ts';
+import { TransferError } from '../../errors.ts';
 import { parseTarget } from '../../http/target.ts';
 import type { Bytes, HttpClient, HttpRequest, HttpResponse, Secrets } from '../../protocol.ts';
 import type { RegistryPlace } from './hosts.ts';
