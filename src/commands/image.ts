@@ -42,5 +42,6 @@ export async function image(args: readonly string[], io: Io): Promise<number> {
     watch.stop();
     await closeFolders();
     await work.http.close();
+    await closeFolders();
   }
 }

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cache } from '../cache/cache.ts';
 import { readContent } from '../cache/read.ts';
 import { TransferError, toTransferError } from '../errors.ts';
+import { makeScratchDirectory, type ScratchDirectory } from '../local/scratch-directory.ts';
 import { openSource } from '../local/source.ts';
 import type { Bytes, ReadCall, Source } from '../protocol.ts';
 import { type FetchableLayer, storeLayers } from './blob-store.ts';
@@ -31,7 +32,7 @@ export interface SifFile {
 const MODE = 0o755;
 
 interface Made {
-  readonly directory: string;
+  readonly directory: ScratchDirectory;
   readonly path: string;
   readonly sha256: string;
   readonly size: number;
@@ -49,7 +50,7 @@ export function createSifFile(tools: SifTools): SifFile {
     const last = made;
     made = undefined;
     const found = await last?.catch(() => undefined);
-    if (found) await rm(found.directory, { recursive: true, force: true });
+    await found?.directory.close();
   }
 
   return {
@@ -140,18 +141,18 @@ async function make(
   signal: AbortSignal,
 ): Promise<Made> {
   const doing = `make a SIF file of \`${image.name}\` in \`${scratch}\``;
-  const directory = await mkdtemp(join(scratch, 'bridle-sif-')).catch((error: unknown) => {
+  const directory = await makeScratchDirectory(join(scratch, 'image.sif')).catch((error: unknown) => {
     throw toTransferError(error, doing);
   });
   try {
-    const blobs = join(directory, 'blobs');
+    const blobs = join(directory.path, 'blobs');
     const layers = await storeLayers(image.layers, { directory: blobs, signal });
-    const path = join(directory, 'image.sif');
+    const path = join(directory.path, 'image.sif');
     const { size, sha256, packer } = await writeSif({ ...image, layers }, path, { signal, path: programs });
     await rm(blobs, { recursive: true, force: true });
     return { directory, path, sha256, size, packer: packer.name };
   } catch (error) {
-    await rm(directory, { recursive: true, force: true });
+    await directory.close();
     throw toTransferError(error, doing);
   }
 }

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cache, Obtained } from '../cache/cache.ts';
 import { TransferError, toTransferError } from '../errors.ts';
+import { makeScratchDirectory } from '../local/scratch-directory.ts';
 import { openSource } from '../local/source.ts';
 import type { Bytes } from '../protocol.ts';
 import { type CachedImage, type CacheLayersCall, cacheLayers } from './keep-cached.ts';
@@ -62,16 +62,16 @@ export function sifSubject(image: CachedImage, { name, file }: Packer) {
 
 async function* made(image: CachedImage, { scratch, programs, signal }: CachedSifCall): Bytes {
   const doing = `make a SIF file of \`${image.name}\` in \`${scratch}\``;
-  const directory = await mkdtemp(join(scratch, 'bridle-sif-')).catch((error: unknown) => {
+  const directory = await makeScratchDirectory(join(scratch, 'image.sif')).catch((error: unknown) => {
     throw toTransferError(error, doing);
   });
   try {
-    const path = join(directory, 'image.sif');
+    const path = join(directory.path, 'image.sif');
     await writeSif(image, path, { signal, path: programs });
     yield* (await openSource(path, { signal })).bytes;
   } catch (error) {
     throw error instanceof TransferError ? error : toTransferError(error, doing);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await directory.close();
   }
 }

@@ -37,15 +37,15 @@ export async function severalAtATime<T>(
 }
 
 /** Tries again and again, with growing waits, while what failed may pass and tries bring something: `came` counts that. */
-export async function whileItBrings(
+export async function whileItBrings<T>(
   call: {
     readonly signal: AbortSignal;
     readonly clock?: Clock | undefined;
     readonly random?: (() => number) | undefined;
   },
   came: () => number,
-  attempt: () => Promise<void>,
-): Promise<void> {
+  attempt: () => Promise<T>,
+): Promise<T> {
   const { signal, clock = systemClock, random = Math.random } = call;
   for (let idle = 0; ; ) {
     const before = came();

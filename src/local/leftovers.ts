@@ -7,7 +7,7 @@ import { writerId, writerLives } from './writer.ts';
 
 /** `KEY-WRITER-N`, and what follows it. */
 const NAME_SHAPE =
-  /^(([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(?:-[0-9a-f]+)?)\.(part|link|part\.journal)$/;
+  /^(([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(?:-[0-9a-f]+)?)\.(part|link|dir|part\.journal)$/;
 
 /** A partial with its journal, of one write. */
 interface Found {
@@ -82,7 +82,7 @@ async function* findIn(folder: string, key: string | undefined): AsyncGenerator<
       age: Math.max(0, now - found.touched),
       isInUse: found.writer === writerId() || writerLives(found.writer, found.touched, now),
       async remove() {
-        for (const path of found.paths) await fs.promises.rm(path, { force: true });
+        for (const path of found.paths) await fs.promises.rm(path, { recursive: true, force: true });
         await removeFolder(folder);
       },
     };
@@ -102,11 +102,24 @@ async function groupByWrite(folder: string, names: readonly string[]): Promise<r
       key,
       writer,
       paths: [...(known?.paths ?? []), path],
-      size: (known?.size ?? 0) + (kind === 'part' ? stat.size : 0),
+      size: (known?.size ?? 0) + (await bytesOf(path, kind, stat)),
       touched: Math.max(known?.touched ?? 0, stat.mtimeMs),
     });
   }
   return [...found.values()];
+}
+
+/** Of a partial, or of all files in a directory that images were being put together in. */
+async function bytesOf(path: string, kind: string | undefined, stat: fs.Stats): Promise<number> {
+  if (kind === 'part') return stat.size;
+  if (kind !== 'dir') return 0;
+  let bytes = 0;
+  for (const entry of await fs.promises.readdir(path, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = await fs.promises.lstat(join(entry.parentPath, entry.name)).catch(() => undefined);
+    bytes += file?.size ?? 0;
+  }
+  return bytes;
 }
 
 /** Whoever is about to write there makes it anew. */

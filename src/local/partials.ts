@@ -27,7 +27,7 @@ interface Leftover {
 }
 
 const PARTIAL_SHAPE =
-  /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|part\.journal)$/;
+  /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|dir|part\.journal)$/;
 /** Folders that are remembered before those that are empty are removed. */
 const FOLDERS_KEPT = 1024;
 /** Another process may remove a folder that is empty just then, again and again. */
@@ -186,7 +186,7 @@ async function findLeftovers(place: PartialFolder): Promise<void> {
     if (part && journal) place.leftovers.set(key, { part, journal });
     for (const { path } of found) {
       if (part && journal && (path === part || path === journal)) continue;
-      await fs.promises.rm(path, { force: true });
+      await fs.promises.rm(path, { recursive: true, force: true });
     }
   }
 }
@@ -197,7 +197,11 @@ function isInUse(path: string, writer: string, touched: number, now: number): bo
 }
 
 /** A name that nobody else writes to, for a new partial with this key. */
-export function newPartial(place: PartialFolder, key: string, suffix: 'part' | 'link' = 'part'): string {
+export function newPartial(
+  place: PartialFolder,
+  key: string,
+  suffix: 'part' | 'link' | 'dir' = 'part',
+): string {
   sequence += 1;
   const path = `${place.folder}/${key}-${writerId()}-${sequence.toString(16)}.${suffix}`;
   active.add(path);

@@ -114,6 +114,18 @@ export const MUTATIONS = {
     to: 'const subject = { key: `image archive ${FORMAT_VERSION} ${format} ${image.name}` };',
     test: [CACHED, 'shares its layers'],
   },
+  'an upload fails for good by what an earlier run left of it': {
+    file: 'src/image/registry/upload.ts',
+    from: 'if (done.status === 400 && open.isLeft) {',
+    to: 'if (done.status === 499 && open.isLeft) {',
+    test: ['test/image/push-resume.test.ts', 'S8 is sent anew'],
+  },
+  'errors tell the state of an upload': {
+    file: 'src/image/registry/client.ts',
+    from: "throw typeof at === 'string' ? error : withoutQuery(error, at.search);",
+    to: 'throw error;',
+    test: ['test/image/push-resume.test.ts', 'S5 P10 shows the state'],
+  },
   'what was pulled of an image for a job stays when it is wrong': {
     file: 'src/commands/run/pull-image.ts',
     from: '    await close();\n    throw error;',

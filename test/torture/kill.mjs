@@ -1,4 +1,4 @@
-// node test/torture/kill.mjs [--runs 1000] [--seed N] [--parallel 2] [--subject http,local,webdav,sftp,s3,gs,ftp] [--direction up,down] [--size MIB] [--directory DIR]
+// node test/torture/kill.mjs [--runs 1000] [--seed N] [--parallel 2] [--subject http,local,webdav,sftp,s3,gs,ftp,image-…] [--direction up,down] [--size MIB] [--directory DIR]
 import { loadTypescript } from './load.mjs';
 
 const { killMain } = await loadTypescript(new URL('kill.ts', import.meta.url));

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { describeCheckout } from './checkout.ts';
+import { runImageKills } from './image-kills.ts';
+import { IMAGE_SUBJECTS, type ImageSubjectName } from './image-lane.ts';
 import { runKills } from './kills.ts';
 import { LEDGER_HEAD, type Ledger, ledgerRow, percentile } from './ledger.ts';
 import { runRemoteKills } from './remote-kills.ts';
@@ -20,8 +22,10 @@ const SHOWN = 20;
 /** Characters that tell one kind of violation from another. */
 const KIND = 40;
 
+export type KillSubject = SubjectName | ServiceName | ImageSubjectName;
+
 export interface KillTableOptions {
-  readonly subjects: readonly (SubjectName | ServiceName)[];
+  readonly subjects: readonly KillSubject[];
   readonly directions: readonly Direction[];
   /** Kills of each subject; of a service, in each direction. */
   readonly runs: number;
@@ -45,7 +49,7 @@ export async function findByKilling(options: KillTableOptions): Promise<Findings
   const lines: string[] = [...LEDGER_HEAD];
   const ledgers: Ledger[] = [];
   for (const name of options.subjects) {
-    const rows = await (isService(name) ? killRemote(name, options) : killOne(name, options));
+    const rows = await killSubject(name, options);
     for (const [title, ledger] of rows) {
       lines.push(ledgerRow(title, ledger));
       ledgers.push(ledger);
@@ -56,8 +60,24 @@ export async function findByKilling(options: KillTableOptions): Promise<Findings
 
 type Rows = readonly (readonly [title: string, ledger: Ledger])[];
 
+function killSubject(name: KillSubject, options: KillTableOptions): Promise<Rows> {
+  if (isImage(name)) return killImage(name, options);
+  return isService(name) ? killRemote(name, options) : killOne(name, options);
+}
+
+function isImage(name: KillSubject): name is ImageSubjectName {
+  return name in IMAGE_SUBJECTS;
+}
+
 function isService(name: SubjectName | ServiceName): name is ServiceName {
   return name in SERVICES;
+}
+
+async function killImage(name: ImageSubjectName, options: KillTableOptions): Promise<Rows> {
+  const progress = (done: number) => tell(name, done, options.runs);
+  const ledger = await runImageKills(name, { ...options, kills: options.runs, progress });
+  process.stderr.write('\n');
+  return [[name, ledger]];
 }
 
 async function killOne(name: SubjectName, options: KillTableOptions): Promise<Rows> {
@@ -135,7 +155,7 @@ export async function killMain(args: readonly string[]): Promise<number> {
     values.directory ?? memoryDirectory(),
     (directory) =>
       findByKilling({
-        subjects: values.subject.split(',') as (SubjectName | ServiceName)[],
+        subjects: values.subject.split(',') as KillSubject[],
         directions: values.direction.split(',') as Direction[],
         runs: Number(values.runs),
         rounds: Number(values.rounds),

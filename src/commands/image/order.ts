@@ -39,7 +39,7 @@ const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
   pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
   convert: ['format', 'platform', 'quiet', 'json'],
   inspect: ['platform', 'mirror', 'json'],
-  push: ['platform', 'quiet', 'json'],
+  push: ['platform', 'state', 'quiet', 'json'],
   verify: ['platform', 'mirror', 'quiet', 'json'],
   prune: ['json', 'cache', 'cacheSize', 'cacheAge'],
 };

@@ -1,8 +1,11 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
 import { formatReference } from '../../image/reference.ts';
 import { pushImage } from '../../image/registry/push.ts';
 import { formatSize } from '../../report/format.ts';
+import { stateDirectory } from '../../state-directory.ts';
 import { parseImage, registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import { pushSif, refuseMixed } from './push-sif.ts';
@@ -26,10 +29,14 @@ export async function push([file, name, more]: readonly string[], work: Work): P
   const { reference, secret } = registryImage(name);
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   const shown = showBytes('pushed', total, values.quiet, io);
+  const resumed: string[] = [];
   const pushed = await pushImage(image, reference, work.tools(secret), {
     signal,
+    notes: join(values.state ?? stateDirectory(io.env, homedir()), 'uploads'),
     onBytes: shown.onBytes,
+    onResume: (blob, start) => resumed.push(`${blob} goes on behind ${formatSize(start)} of an earlier push`),
   }).finally(shown.end);
+  if (!values.quiet) for (const line of resumed) io.err(`${line}\n`);
   const { digest, sent, mounted, skipped, bytes } = pushed;
   if (values.json) return io.out(`${JSON.stringify({ name: formatReference(reference), ...pushed })}\n`);
   const others = `${mounted === 0 ? '' : `, ${mounted} taken over`}${skipped === 0 ? '' : `, ${skipped} there already`}`;

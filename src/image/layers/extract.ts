@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import { errnoOf, TransferError, toTransferError } from '../../errors.ts';
 import { type ByteText, toBytes } from '../../job/byte-text.ts';
+import { makeScratchDirectory } from '../../local/scratch-directory.ts';
 import type { Bytes } from '../../protocol.ts';
 import type { Entry, Member } from '../tar/member.ts';
 import { readTar } from '../tar/read.ts';
@@ -57,7 +57,7 @@ type Placed = { readonly member: Member; readonly isThere: boolean };
 export async function extract(tar: Bytes, root: string, options: ExtractOptions = {}): Promise<Extracted> {
   const { owners = process.geteuid?.() === 0, setuid = false, devices = false, signal } = options;
   refuseFilled(root);
-  const scratch = makeScratch(root);
+  const scratch = await makeScratch(root);
   try {
     const tree = rootfs(scratch.path, { owners, setuid, devices });
     for await (const entry of readTar(tar)) {
@@ -68,10 +68,10 @@ export async function extract(tar: Bytes, root: string, options: ExtractOptions 
     fs.renameSync(scratch.name, root);
     return extracted;
   } catch (error) {
-    fs.rmSync(scratch.name, { recursive: true, force: true });
     throw toTransferError(error, `extracting into \`${root}\``);
   } finally {
     fs.closeSync(scratch.fd);
+    await scratch.close();
   }
 }
 
@@ -86,15 +86,15 @@ function refuseFilled(root: string): void {
 }
 
 /** A directory that only we can enter, also by a path that stays its own whoever renames what is above. */
-function makeScratch(root: string) {
-  const doing = `extracting into \`${root}\``;
+async function makeScratch(root: string) {
+  const { path: name, close } = await makeScratchDirectory(root);
   try {
-    const name = fs.mkdtempSync(join(dirname(root), `.${basename(root)}.bridle-`));
     const fd = fs.openSync(name, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
     const held = `/proc/self/fd/${fd}`;
-    return { name, fd, path: fs.existsSync(`${held}/.`) ? held : name };
+    return { name, fd, path: fs.existsSync(`${held}/.`) ? held : name, close };
   } catch (error) {
-    throw toTransferError(error, doing);
+    await close();
+    throw toTransferError(error, `extracting into \`${root}\``);
   }
 }
 

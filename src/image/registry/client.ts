@@ -1,6 +1,6 @@
-import type { TransferError } from '../../errors.ts';
+import { TransferError } from '../../errors.ts';
 import { parseTarget } from '../../http/target.ts';
-import type { Bytes, HttpClient, HttpResponse, Secrets } from '../../protocol.ts';
+import type { Bytes, HttpClient, HttpRequest, HttpResponse, Secrets } from '../../protocol.ts';
 import type { RegistryPlace } from './hosts.ts';
 import { type PullLimit, pullLimitOf } from './limits.ts';
 import { createLogin } from './login.ts';
@@ -12,9 +12,9 @@ const MOST_TRIES = 3;
 
 /** What is asked of a registry. */
 export interface Asking {
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly repository: string;
-  /** Behind `/v2/REPOSITORY/`; or the URL that the registry gave for what follows. */
+  /** Behind `/v2/REPOSITORY/`; or the URL that the registry gave for what follows, whose query no error tells. */
   readonly at: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   /** Made anew for each try. */
@@ -61,6 +61,14 @@ export function createRegistry(tools: {
     }
   }
 
+  async function sendTo({ at }: Asking, request: HttpRequest): Promise<HttpResponse> {
+    try {
+      return await http.send(request);
+    } catch (error) {
+      throw typeof at === 'string' ? error : withoutQuery(error, at.search);
+    }
+  }
+
   function refused(response: HttpResponse, asking: Asking, missing: string) {
     const { doing, repository } = asking;
     return refusal(response, {
@@ -88,12 +96,12 @@ export function createRegistry(tools: {
         const shown = isHome ? await login.field(scopes, { doing, signal }) : undefined;
         if (shown?.startsWith('Basic') && base.startsWith('http:')) warnOfClear(place, tools.warn);
         const { body } = asking;
-        const response = await http.send({
+        const response = await sendTo(asking, {
           method: asking.method,
           url,
           headers: { ...asking.headers, ...(shown === undefined ? {} : { authorization: shown }) },
           ...(body ? { body: await body.open(), size: body.size } : {}),
-          ...(asking.method === 'PUT' || asking.method === 'POST' ? { redirect: 'manual' as const } : {}),
+          ...(isRead(asking) ? {} : { redirect: 'manual' as const }),
           signal,
         });
         limit = pullLimitOf(response.headers) ?? limit;
@@ -112,6 +120,21 @@ export function createRegistry(tools: {
     refusal: refused,
     limit: () => limit,
   };
+}
+
+/** What goes to an upload stays there: bytes, and the query that lets us write. */
+function isRead({ method, at }: Asking): boolean {
+  return typeof at === 'string' && (method === 'GET' || method === 'HEAD');
+}
+
+/** The state of an upload may be a secret, and names of requests are in errors. */
+function withoutQuery(error: unknown, query: string): unknown {
+  if (!(error instanceof TransferError) || query === '' || !error.message.includes(query)) return error;
+  const { retryAfter, hint } = error;
+  return new TransferError(error.code, error.message.replaceAll(query, ''), {
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 function warnOfClear(

@@ -1,14 +1,14 @@
-import { systemClock } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import { TransferError } from '../../errors.ts';
-import { retryUnit } from '../../layers.ts';
-import type { Bytes } from '../../protocol.ts';
-import type { Descriptor, Image } from '../image.ts';
+import type { Image } from '../image.ts';
 import { isForeignLayer } from '../media-types.ts';
 import { formatReference, parseReference, type Reference } from '../reference.ts';
-import { severalAtATime } from '../several.ts';
-import { type Asking, createRegistry, type Registry } from './client.ts';
+import { severalAtATime, whileItBrings } from '../several.ts';
+import { type Asking, createRegistry } from './client.ts';
 import { placesOf } from './hosts.ts';
 import type { RegistryTools } from './resolve.ts';
+import { type Blob, openUpload, PIECE_BYTES, type UploadTarget } from './upload.ts';
+import { claimUpload, NO_NOTE } from './upload-notes.ts';
 
 /** What became of the blobs of an image. */
 export interface Pushed {
@@ -22,31 +22,32 @@ export interface Pushed {
   readonly bytes: number;
 }
 
-interface Blob {
-  readonly descriptor: Descriptor;
-  open(signal: AbortSignal): Promise<Bytes>;
-}
-
-interface Target {
-  readonly registry: Registry;
-  readonly repository: string;
-  /** A repository of the same registry that may have the blobs already. */
-  readonly from: string | undefined;
-  readonly doing: string;
-}
-
 type Counts = { sent: number; mounted: number; skipped: number; bytes: number };
+
+export interface PushCall {
+  readonly signal: AbortSignal;
+  /** Where it is written down how uploads that break off go on; nothing is without. */
+  readonly notes?: string | undefined;
+  /** Told of what the registry has, blob by blob and piece by piece; fewer than none when it lost some. */
+  readonly onBytes?: (bytes: number) => void;
+  /** Told of a blob that goes on behind what an earlier run has sent of it. */
+  readonly onResume?: (digest: string, start: number) => void;
+  /** Of one PATCH; blobs that are no larger go in one PUT. */
+  readonly pieceBytes?: number;
+  readonly clock?: Clock;
+}
 
 /**
  * Puts an image under a name: its blobs first, each compared with its digest here and by the registry, and the manifest
- * once all are there, so that nobody ever finds half an image. What the registry has is not sent again. Rejects with
- * `invalid-request` for a name with a digest that is not the image's.
+ * once all are there, so that nobody ever finds half an image. What the registry has is not sent again, and an upload that
+ * broke off, also in an earlier run, goes on where the registry kept it. Rejects with `invalid-request` for a name with a
+ * digest that is not the image's.
  */
 export async function pushImage(
   image: Image,
   reference: Reference,
   tools: RegistryTools,
-  call: { readonly signal: AbortSignal; readonly onBytes?: (bytes: number) => void },
+  call: PushCall,
 ): Promise<Pushed> {
   const doing = `push \`${formatReference(reference)}\``;
   const { digest } = image.manifest.descriptor;
@@ -61,11 +62,13 @@ export async function pushImage(
     secrets: (again = false) => tools.secretsFor(place.registry, reference.repository, again),
     warn: tools.warn,
   });
-  const target: Target = {
+  const target: UploadTarget = {
     registry,
     repository: reference.repository,
     from: originOf(image, reference),
     doing,
+    pieceBytes: call.pieceBytes ?? PIECE_BYTES,
+    isWhole: false,
   };
   const counts: Counts = { sent: 0, mounted: 0, skipped: 0, bytes: 0 };
   await pushBlobs(blobsOf(image), target, counts, call);
@@ -95,88 +98,63 @@ async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 async function pushBlobs(
   blobs: readonly Blob[],
-  target: Target,
+  target: UploadTarget,
   counts: Counts,
-  call: { readonly signal: AbortSignal; readonly onBytes?: (bytes: number) => void },
+  call: PushCall,
 ): Promise<void> {
   const bounds = { signal: call.signal, doing: target.doing };
   await severalAtATime(blobs, bounds, async (blob, signal) => {
-    const retry = retryUnit(systemClock, Math.random, signal);
-    const how = await retry((within) => pushBlob(blob, target, within));
+    const how = await pushBlob(blob, target, counts, { ...call, signal });
     counts[how] += 1;
-    if (how === 'sent') counts.bytes += blob.descriptor.size;
-    call.onBytes?.(blob.descriptor.size);
   });
 }
 
 async function pushBlob(
   blob: Blob,
-  target: Target,
-  signal: AbortSignal,
+  target: UploadTarget,
+  counts: Counts,
+  call: PushCall,
 ): Promise<'sent' | 'mounted' | 'skipped'> {
   const { digest, size } = blob.descriptor;
-  const { registry, repository, from } = target;
-  const doing = `${target.doing}: blob \`${digest}\``;
-  const common = { repository, actions: 'pull,push', doing, signal } as const;
-  if (await isThere(registry, { ...common, method: 'HEAD', at: `blobs/${digest}` }, size)) return 'skipped';
-  const mount = from === undefined ? '' : `?mount=${digest}&from=${encodeURIComponent(from)}`;
-  const begin: Asking = { ...common, method: 'POST', at: `blobs/uploads/${mount}`, from };
-  const started = await registry.send(begin);
-  if (started.status === 201 && from !== undefined) {
-    await started.discard();
-    return 'mounted';
-  }
-  if (started.status !== 202) throw await registry.refusal(started, begin, 'there is no such repository');
-  const { location } = started.headers;
-  await started.discard();
-  const upload: Asking = {
-    ...common,
-    method: 'PUT',
-    at: uploadUrl(location, started.url, digest, doing),
-    headers: { 'content-type': 'application/octet-stream' },
-    body: { size, open: () => blob.open(signal) },
-  };
-  const done = await registry.send(upload);
-  if (done.status !== 201) throw await registry.refusal(done, upload, 'the registry forgot the upload');
-  await done.discard();
-  const told = done.headers['docker-content-digest'];
-  if (told?.startsWith('sha256:') && told !== digest) {
-    throw new TransferError('digest-mismatch', `${doing}: the registry stored \`${told.slice(0, 80)}\``);
-  }
-  return 'sent';
-}
-
-async function isThere(registry: Registry, asking: Asking, size: number): Promise<boolean> {
-  const response = await registry.send(asking);
-  await response.discard();
-  if (response.status === 404) return false;
-  if (response.status !== 200) throw await registry.refusal(response, asking, 'not found');
-  const length = response.headers['content-length'];
-  return length === undefined || Number(length) === size;
-}
-
-/** Where the bytes go, as the registry says, with the digest that it must compare them with. Never from https to http. */
-function uploadUrl(location: string | undefined, asked: string, digest: string, doing: string): URL {
-  const url = location !== undefined && URL.canParse(location, asked) ? new URL(location, asked) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new TransferError('unexpected', `${doing}: the registry does not say where to send it`);
-  }
-  if (url.protocol === 'http:' && asked.startsWith('https:')) {
-    throw new TransferError(
-      'permission-denied',
-      `${doing}: refused to send it on by http to \`${url.host}\``,
+  const note = call.notes === undefined ? NO_NOTE : claimUpload(call.notes, placeOf(target), digest);
+  let [at, furthest, resumed] = [0, 0, 0];
+  const upload = openUpload(blob, target, note, {
+    onBytes(bytes) {
+      at += bytes;
+      furthest = Math.max(furthest, at);
+      if (bytes !== 0) call.onBytes?.(bytes);
+    },
+    onResume(start) {
+      resumed = start;
+      call.onResume?.(digest, start);
+    },
+  });
+  try {
+    const how = await whileItBrings(
+      call,
+      () => furthest,
+      () => upload.send(call.signal),
     );
+    note.remove();
+    if (how === 'sent') counts.bytes += size - resumed;
+    return how;
+  } catch (error) {
+    const mayPass = call.signal.aborted || (error instanceof TransferError && error.transient);
+    if (!mayPass) await upload.cancel(call.signal);
+    if (mayPass) note.release();
+    else note.remove();
+    throw error;
   }
-  url.username = '';
-  url.password = '';
-  url.searchParams.set('digest', digest);
-  return url;
+}
+
+function placeOf({ registry, repository }: UploadTarget): string {
+  return `docker://${registry.place.registry}/${repository}`;
 }
 
 async function pushManifest(
   image: Image,
   reference: Reference,
-  target: Target,
+  target: UploadTarget,
   signal: AbortSignal,
 ): Promise<void> {
   const { registry, repository, doing } = target;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { open } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
 import type { ByteText } from '../../job/byte-text.ts';
+import { makeScratchDirectory, type ScratchDirectory } from '../../local/scratch-directory.ts';
 import type { Image } from '../image.ts';
 import { extract } from '../layers/extract.ts';
 import { type FlattenOptions, flatten } from '../layers/flatten.ts';
@@ -56,12 +57,12 @@ const COPIED_AT_A_TIME = 1024 * 1024;
 export async function writeSif(image: Image, path: string, options: WriteSifOptions): Promise<WrittenSif> {
   const { time = 0 } = options;
   const packer = findPacker(options.path);
-  let scratch: string | undefined;
+  let scratch: ScratchDirectory | undefined;
   try {
-    scratch = fs.mkdtempSync(join(dirname(path), `.${basename(path)}.bridle-`));
-    const squashfs = join(scratch, 'squashfs');
+    scratch = await makeScratchDirectory(path);
+    const squashfs = join(scratch.path, 'squashfs');
     await pack(image, { packer, to: squashfs, time, path: options.path, signal: options.signal }, options);
-    const whole = join(scratch, 'sif');
+    const whole = join(scratch.path, 'sif');
     const sha256 = await assemble(image, squashfs, whole, time);
     const { size } = fs.statSync(whole);
     fs.renameSync(whole, path);
@@ -69,7 +70,7 @@ export async function writeSif(image: Image, path: string, options: WriteSifOpti
   } catch (error) {
     throw toTransferError(error, `writing \`${path}\``);
   } finally {
-    if (scratch !== undefined) fs.rmSync(scratch, { recursive: true, force: true });
+    await scratch?.close();
   }
 }
 
