@@ -22,7 +22,7 @@ export async function push([file, name, more]: readonly string[], work: Work): P
   const named = parseImage(file);
   const source = named.kind === 'file' ? named : { path: file };
   const { path } = await readyFile(source, work);
-  refuseMixed(path, name, isArtifact);
+  refuseMixed({ path, shown: source.path }, name, isArtifact);
   if (isArtifact) return pushSif(path, name, work);
   const { image } = await openImage(path, { ...source, platform: work.platform, signal });
   const { reference, secret } = registryImage(name);

@@ -16,13 +16,13 @@ export interface SifContents {
   readonly signatures: number;
 }
 
-/** The name under which apptainer, too, keeps an image's configuration. */
-const CONFIG = 'oci-config';
+/** The names under which an image's configuration is kept, by apptainer, too: files made by older versions have the second. */
+const CONFIG: readonly string[] = ['oci-config.json', 'oci-config'];
 
 /** Reads the small objects of the SIF file at `path`; those of more than 4 MiB are left out. */
 export async function readContents(path: string, { objects }: Sif): Promise<SifContents> {
-  const find = (type: number, name?: string) =>
-    objects.find((object) => object.type === type && (name === undefined || object.name === name));
+  const find = (type: number, names?: readonly string[]) =>
+    objects.find((object) => object.type === type && (names?.includes(object.name) ?? true));
   const [definition, labels, config] = await Promise.all(
     [find(DATA_TYPES.deffile), find(DATA_TYPES.labels), find(DATA_TYPES.json, CONFIG)].map((object) =>
       bytesOf(path, object),

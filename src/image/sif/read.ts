@@ -63,15 +63,15 @@ export async function readSif(path: string): Promise<Sif> {
         throw broken(`object ${object.id} ends behind the file`);
       objects.push(object);
     }
+    const [primary, second] = objects.filter(({ partition }) => partition?.kind === PRIMARY_SYSTEM);
+    if (!primary) throw broken('it has no primary partition');
+    if (second) throw broken('it has two primary partitions');
     const clash = overlapOf([
       { what: 'its header', offset: 0, size: HEADER_BYTES },
       { what: 'its table', offset: header.tableOffset, size: header.tableBytes },
       ...objects.map(({ id, offset, size: bytes }) => ({ what: `object ${id}`, offset, size: bytes })),
     ]);
     if (clash !== undefined) throw broken(clash);
-    const [primary, second] = objects.filter(({ partition }) => partition?.kind === PRIMARY_SYSTEM);
-    if (!primary) throw broken('it has no primary partition');
-    if (second) throw broken('it has two primary partitions');
     const [architecture] =
       Object.entries(ARCHITECTURES).find(([, code]) => code === header.architecture) ?? [];
     const sif = { header, architecture, objects };
