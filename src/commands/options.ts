@@ -227,7 +227,7 @@ export const IMAGE_OPTIONS = {
   json: flag({ name: 'json', help: 'tell it as JSON' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
   state: { ...RUN.state, help: 'notes and unfinished pulls' },
-  checksums: { ...RUN.checksums, help: 'expect of a fetched file what is listed (repeatable)' },
+  checksums: { ...RUN.checksums, help: 'expect these digests of what is fetched' },
   ...CACHE,
   ...SERVICE,
 };

@@ -15,6 +15,7 @@ import { filePlace } from '../image/file-argument.ts';
 import { moveFile } from '../image/moved.ts';
 import { registryImage } from '../image/order.ts';
 import { openRegistries } from '../image/registry-tools.ts';
+import { openScratch } from '../image/scratch.ts';
 import { fetchSif, serviceSif } from '../image/service-sif.ts';
 import type { Io } from '../io.ts';
 import { openCacheOf } from '../open-cache.ts';
@@ -98,18 +99,16 @@ export async function fetchImage(
   const place = filePlace(choice.image)?.place;
   const { location } = place ?? { location: localLocation(choice.image) };
   const name = formatLocation(location);
-  const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
-    throw toTransferError(error, `fetching \`${name}\``);
-  });
-  const close = () => rm(directory, { recursive: true, force: true });
+  const scratch = openScratch(env);
+  const { remove } = scratch;
   try {
-    const path = join(directory, choice.form === 'sif' ? 'image.sif' : 'image.tar');
+    const path = await scratch.path(choice.form === 'sif' ? 'image.sif' : 'image.tar');
     await moveFile(place ?? { location }, { location: localLocation(path) }, { values, env, signal, say });
     const form = formOfFetched(choice, path);
     if (!values.quiet) say(`fetched ${safeText(name)}`);
-    return { path, form, close };
+    return { path, form, close: remove };
   } catch (error) {
-    await close();
+    await remove();
     throw error;
   }
 }
