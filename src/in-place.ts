@@ -46,7 +46,13 @@ async function requireReadable(ends: Ends, call: AttemptCall): Promise<Stat> {
   const { path } = ends.source.location;
   const stat = await ends.from.stat(path, { signal: call.signal });
   if (stat.type === 'file') await (await ends.from.read(path, { signal: call.signal })).discard?.();
+  if (stat.type === 'directory') await lookInto(ends, path, call.signal);
   return stat;
+}
+
+/** Its first name is enough. */
+async function lookInto({ from }: Ends, path: string, signal: AbortSignal): Promise<void> {
+  for await (const _ of from.list?.(path, { recursive: false, signal }) ?? []) return;
 }
 
 /**

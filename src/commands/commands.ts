@@ -112,7 +112,8 @@ verify REF|FILE [REF|FILE]
                      read every layer; compare with another image
 prune                keep the cache to its size and age
 REF is a name such as docker://quay.io/name:tag or alpine@sha256:9f86…; FILE
-an archive of docker save, podman save or skopeo, or a directory (OCI layout).
+an archive of docker save, podman save or skopeo, a directory (OCI layout), a
+SIF file, or a URL of a file. docker-archive:FILE:NAME is one of several images.
 SIF files: oras://host/name:tag (push, too), library://entity/collection/name
 and shub://user/name.`,
     options: 'IMAGE_OPTIONS',

@@ -21,6 +21,8 @@ export interface TargetCall {
   readonly sources: readonly Place[];
   readonly destination: Place;
   readonly recursive: boolean;
+  /** What is of this machine is linked to, a directory that nobody wants walked as well. */
+  readonly symlink: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -29,7 +31,7 @@ export interface TargetCall {
  * Throws `invalid-request` when several sources have no directory to go to.
  */
 export async function findTargets(call: TargetCall, endpoints: Endpoints): Promise<readonly Target[]> {
-  const { sources, destination, recursive, signal } = call;
+  const { sources, destination, recursive, symlink, signal } = call;
   const severalOrTree = sources.length > 1 || recursive;
   const there = await typeOf(destination, severalOrTree, endpoints, signal);
   const endsInSlash = destination.location.path.endsWith('/');
@@ -46,12 +48,22 @@ export async function findTargets(call: TargetCall, endpoints: Endpoints): Promi
   for (const given of sources) {
     const source = withoutDot(given);
     const isContent = source !== given;
-    const isDirectory = (await typeOf(source, recursive, endpoints, signal)) === 'directory';
+    const isTree = (await typeOf(source, recursive, endpoints, signal)) === 'directory';
+    const isLinked = !recursive && !isContent && isLink(source, destination, symlink);
+    const isDirectory = isTree && !isLinked;
     // A tree that goes to a name of nothing becomes it, also when the name ends in a slash.
     const isWhole = !into || (isDirectory && sources.length === 1 && there === undefined);
     targets.push(place(source, destination, { isDirectory, isContent, isWhole, recursive, taken }));
   }
   return targets;
+}
+
+/** Whether a file of these ends would become a link. */
+function isLink(source: Place, destination: Place, symlink: boolean): boolean {
+  const { location } = destination;
+  return (
+    isLocal(source.location) && (location.scheme === 'symlink' || (symlink && location.scheme === 'file'))
+  );
 }
 
 /** `file` stands for everything that is no directory. Only asks where the answer matters and costs little. */

@@ -37,7 +37,13 @@ export async function cp(args: readonly string[], io: Io): Promise<number> {
   const to = { place: destination.location, trees };
   return runAndTell({ ...values, attempts, to }, io, async (tools) => {
     const sources = await expandPlaces(given, tools);
-    const call = { sources, destination, recursive: values.recursive, signal: tools.signal };
+    const call = {
+      sources,
+      destination,
+      recursive: values.recursive,
+      symlink: values.symlink,
+      signal: tools.signal,
+    };
     const targets = await badInput(() => findTargets(call, tools.endpoints));
     const { preserve } = values;
     const directoriesFor: Walk['directoriesFor'] = values.dryRun

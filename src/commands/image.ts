@@ -41,6 +41,7 @@ export async function image(args: readonly string[], io: Io): Promise<number> {
   } finally {
     watch.stop();
     await closeFolders();
+    await work.scratch.remove();
     await work.http.close();
     await closeFolders();
   }

@@ -1,5 +1,5 @@
 import { chmodSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { toTransferError } from '../errors.ts';
 import { fromText } from '../job/byte-text.ts';
 import { endSurvivors } from '../job/launch.ts';
@@ -31,7 +31,7 @@ import type { RunValues } from './settings.ts';
 
 /** `bridle run`: a whole job, from its inputs to its outputs. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
-  const order = await badInput(async () => readOrder(args, io.env));
+  const order = await badInput(async () => fromHere(readOrder(args, io.env)));
   const left = await badInput(async () => timeLeft(order.values, io.env, Date.now()));
   const choice = await badInput(async () => chooseContainer(order, io.env.PATH));
   const say = (line: string) => io.err(`${line}\n`);
@@ -124,7 +124,8 @@ async function perform(
     }
     const pulled = choice?.pull && (await pullFor(choice, order, course, io));
     if (choice?.pull && !pulled) return;
-    const ready = choice && pulled ? { ...choice, image: pulled.path } : choice;
+    const ready =
+      choice && pulled ? { ...choice, image: pulled.path, form: pulled.form ?? choice.form } : choice;
     const isTold = await runIt(
       order,
       course,
@@ -173,18 +174,29 @@ async function runIt(
   }
 }
 
+/** An image is fetched from within the work directory. */
+function fromHere(order: RunOrder): RunOrder {
+  const { checksums, cache } = order.values;
+  const files = checksums.map((file) => resolve(file));
+  return {
+    ...order,
+    values: { ...order.values, checksums: files, cache: cache === undefined ? cache : resolve(cache) },
+  };
+}
+
 /** The image of a registry; without it the job is not started. */
 async function pullFor(
-  { image, pull }: ContainerChoice,
+  choice: ContainerChoice,
   { values }: RunOrder,
   course: Course,
   io: Io,
 ): Promise<PulledImage | undefined> {
   const { desk, state } = course;
   try {
-    const { pullImage } = await import('./run/pull-image.ts');
-    const format = pull ?? 'hybrid';
-    return await pullImage(image, { format, values, io, signal: desk.staging, say: state.say });
+    const { fetchImage, pullImage } = await import('./run/pull-image.ts');
+    const call = { values, io, signal: desk.staging, say: state.say };
+    if (choice.pull === 'file') return await fetchImage(choice, call);
+    return await pullImage(choice.image, { ...call, format: choice.pull ?? 'hybrid' });
   } catch (error) {
     const signal = desk.received();
     if (signal !== undefined) fail(course, signalStatus(signal), `${signal} before the job was started`);

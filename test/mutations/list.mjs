@@ -1250,6 +1250,30 @@ export const MUTATIONS = {
     to: 'layerFrom(piece.layer, from, signal, undefined)',
     test: ['test/image/copied.test.ts', 'P1 S8 what an earlier process got'],
   },
+  'parts of a SIF file may overlap': {
+    file: 'src/image/sif/read.ts',
+    from: 'if (before && before.offset + before.size > offset)',
+    to: 'if (before && before.offset > offset)',
+    test: ['test/commands/image-files.test.ts', 'that is cut, or whose parts overlap'],
+  },
+  'bits that lend power stay in a tree that unsquashfs made': {
+    file: 'src/image/sif/tidy-tree.ts',
+    from: '(stat.mode & 0o7777 & ~SETUID)',
+    to: '(stat.mode & 0o7777)',
+    test: ['test/commands/image-files.test.ts', 'S6 S7 becomes a sandbox by unsquashfs'],
+  },
+  'the first of several images is taken': {
+    file: 'src/image/archive/which.ts',
+    from: ".join(' '))).size <= 1)",
+    to: ".join(' '))).size >= 1)",
+    test: ['test/commands/image-files.test.ts', 'B6 is refused without a name'],
+  },
+  'a compressed file that is no archive is unpacked': {
+    file: 'src/image/archive/inflate.ts',
+    from: '      requireArchive(head);',
+    to: '',
+    test: ['test/commands/image-files.test.ts', 'S7 that is no archive'],
+  },
   'a SIF file of the cache is believed': {
     file: 'src/image/keep-cached-sif.ts',
     from: 'prove: (kept: Obtained) => proveKept(kept, signal),',

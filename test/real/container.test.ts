@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openPodman, openRootlessPodman, type Podman } from '../../fixtures/servers/podman.ts';
@@ -70,6 +79,20 @@ describe('podman', () => {
     expect(readFileSync(join(order.directory, 'out'), 'utf8')).toBe('made\n');
     expect(statSync(join(order.directory, 'out')).uid).toBe(process.getuid?.());
     expect(podman.call('ps', '--all', '--quiet')).toBe('');
+  });
+
+  test('runs a directory that nothing may be made in, and leaves it as it was', async () => {
+    const image = join(scratch(), 'debian_stable');
+    mkdirSync(join(image, 'bin'), { recursive: true });
+    for (const name of ['etc', 'proc', 'dev', 'sys', 'tmp']) mkdirSync(join(image, name));
+    copyFileSync('/bin/busybox', join(image, 'bin/busybox'));
+    symlinkSync('busybox', join(image, 'bin/sh'));
+    const before = readdirSync(image, { recursive: true }).sort();
+    const more = { image, form: 'directory', isReadOnly: true } as const;
+    const ran = await inContainer(['sh', '-c', 'echo made > /made; echo $((6 * 7)) > out'], more);
+    expect({ status: ran.status, failure: ran.failure }).toEqual({ status: 0, failure: undefined });
+    expect(readFileSync(join(ran.order.directory, 'out'), 'utf8')).toBe('42\n');
+    expect(readdirSync(image, { recursive: true }).sort()).toEqual(before);
   });
 
   test('mounts what is asked for, and nothing else', async () => {

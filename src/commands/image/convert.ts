@@ -2,15 +2,17 @@ import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
 import { convertImage } from '../../image/keep.ts';
 import { safeText } from '../../report/format.ts';
-import { goalOf } from './goal.ts';
+import { convertSif } from './convert-sif.ts';
+import { type Goal, goalOf } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
+import { readyFile } from './open-file.ts';
 import { parseImage } from './order.ts';
 import { serviceSif } from './service-sif.ts';
 import type { Work } from './tools.ts';
+import { makeAt } from './upload.ts';
 
 /** `bridle image convert FROM TO`: an image in a file, kept in another format. */
 export async function convert([from, to, more]: readonly string[], work: Work): Promise<void> {
-  const { values, io, signal } = work;
   if (from === undefined || to === undefined || more !== undefined) {
     throw new TransferError('invalid-request', 'expected a file that holds an image, and one to keep it in');
   }
@@ -21,18 +23,26 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
   }
   const named = parseImage(from);
   // A name that is no file is taken for one of a registry; as a file it is not found.
-  const source = named.kind === 'file' ? named : { path: from, as: undefined };
-  const { path, format = 'hybrid' } = goalOf(to, values.format);
-  const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
-  const { bytes, notes } = await convertImage(image, {
-    path,
-    format,
-    signal,
-    programs: io.env.PATH ?? '',
-  });
+  const source = named.kind === 'file' ? named : { path: from };
+  const goal = goalOf(to, work.values.format);
+  const { path, isSif } = await readyFile(source, work);
+  if (isSif) return convertSif({ path, name: source.path }, goal, work);
+  return convertFile({ ...source, path }, goal, work);
+}
+
+type Source = Parameters<typeof readyFile>[0] & Omit<Parameters<typeof openImage>[1], 'signal'>;
+
+/** An image in a file of this machine, that is no SIF file, kept as `goal` says. */
+export async function convertFile(source: Source, goal: Goal, work: Work): Promise<void> {
+  const { values, io, signal, platform } = work;
+  const { format = 'hybrid', shown } = goal;
+  const { image } = await openImage(source.path, { ...source, platform, signal });
+  const { bytes, notes } = await makeAt(goal, work, (path) =>
+    convertImage(image, { path, format, signal, programs: io.env.PATH ?? '' }),
+  );
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
-  const kept = { path, format, bytes };
+  const kept = { path: goal.path, format, bytes };
   if (values.json) return io.out(`${JSON.stringify(keptFacts(image, image.name, kept))}\n`);
   if (values.quiet) return;
-  io.out(`${safeText(image.name)}\n  ${keptLine(image, to, kept)}\n`);
+  io.out(`${safeText(image.name)}\n  ${keptLine(image, shown, kept)}\n`);
 }

@@ -3,11 +3,15 @@ import { join, resolve } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { imageFileName } from '../../image/file-name.ts';
 import type { KeepFormat } from '../../image/keep.ts';
+import type { Place } from '../../request.ts';
+import { filePlace } from './file-argument.ts';
 
 /** Where an image is to be kept, and as what. */
 export interface Goal {
-  /** Absolute. */
+  /** Absolute, or the URL. */
   readonly path: string;
+  /** Where it is to be sent when it is made; absent for a file of this machine. */
+  readonly place?: Place;
   /** Undefined where nobody said it. */
   readonly format: KeepFormat | undefined;
   /** As people are told of it. */
@@ -22,11 +26,22 @@ const ENDINGS: Readonly<Partial<Record<KeepFormat, string>>> = { sif: '.sif', oc
  */
 export function goalOf(file: string, asked: KeepFormat | undefined): Goal {
   const [, word, rest] = /^(docker-archive|oci-archive|oci|sif|sandbox):(.+)$/s.exec(file) ?? [];
-  if (word === undefined || rest === undefined) return { path: resolve(file), format: asked, shown: file };
+  if (word === undefined || rest === undefined) {
+    // As apptainer would read the name.
+    const format = asked ?? (/\.sif$/i.test(file) ? 'sif' : undefined);
+    return { ...placed(file), format };
+  }
   if (asked !== undefined && asked !== word) {
     throw new TransferError('invalid-request', `--format: \`${asked}\`, and \`${word}:\` before the file`);
   }
-  return { path: resolve(rest), format: word as KeepFormat, shown: file };
+  const { shown, ...where } = placed(rest);
+  return { ...where, format: word as KeepFormat, shown: `${word}:${shown}` };
+}
+
+function placed(file: string): Pick<Goal, 'path' | 'place' | 'shown'> {
+  const { path = file, place } = filePlace(file) ?? {};
+  if (!place) return { path: resolve(path), shown: file };
+  return { path, place, shown: path };
 }
 
 /**
@@ -42,6 +57,7 @@ export function pullGoal(
   const ending = ENDINGS[goal?.format ?? asked ?? initial] ?? '.tar';
   const name = () => imageFileName(image.scheme, image.name, ending);
   if (!goal || file === undefined) return { path: resolve(name()), format: asked, shown: name() };
+  if (goal.place) return goal;
   const isInside = ending !== '' && (file.endsWith('/') || isDirectory(goal.path));
   return isInside ? { ...goal, path: join(goal.path, name()), shown: join(file, name()) } : goal;
 }

@@ -5,10 +5,11 @@ import { formatPlatform } from '../../image/platform.ts';
 import { formatReference } from '../../image/reference.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import { inspectSifFile } from './inspect-sif.ts';
 import { parseImage } from './order.ts';
 import { serviceSif } from './service-sif.ts';
 import { inspectSif } from './sif-actions.ts';
-import { type Read, readImage, type Work } from './tools.ts';
+import { type Read, readImage, shownName, type Work } from './tools.ts';
 
 /** `bridle image inspect REF|FILE`: what an image is, without reading its layers. */
 export async function inspect([name, more]: readonly string[], work: Work): Promise<void> {
@@ -17,12 +18,16 @@ export async function inspect([name, more]: readonly string[], work: Work): Prom
   }
   const sif = serviceSif(name);
   if (sif) return inspectSif(sif, work);
-  const read = await readImage(parseImage(name), work);
+  const named = parseImage(name);
+  const read = await readImage(named, work);
+  if (read.kind === 'sif') return inspectSifFile(read.path, shownName(named, name), work);
   const { values, io } = work;
   io.out(values.json ? `${JSON.stringify(described(read))}\n` : lines(read));
 }
 
-function facts(read: Read) {
+type ReadLayers = Exclude<Read, { readonly kind: 'sif' }>;
+
+function facts(read: ReadLayers) {
   if (read.kind === 'registry') {
     const { image, digest, platforms, reference, from, limit } = read.found;
     return { image, digest, platforms, name: formatReference(reference), from, limit };
@@ -31,7 +36,7 @@ function facts(read: Read) {
   return { image, digest, platforms, name: image.name, keptAs };
 }
 
-function described(read: Read) {
+function described(read: ReadLayers) {
   const { image, digest, platforms, ...more } = facts(read);
   return {
     ...more,
@@ -49,7 +54,7 @@ function configOf({ config }: Image) {
   return parseJson(config.bytes, 'the configuration');
 }
 
-function lines(read: Read): string {
+function lines(read: ReadLayers): string {
   const { image, digest, platforms, name, keptAs, limit, from } = facts(read);
   const run = (configOf(image).config ?? {}) as Record<string, unknown>;
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);

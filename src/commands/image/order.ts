@@ -1,26 +1,35 @@
 import { existsSync } from 'node:fs';
 import { TransferError } from '../../errors.ts';
 import type { KeptAs } from '../../image/archive/open.ts';
+import type { Which } from '../../image/archive/which.ts';
 import { parseReference, type Reference } from '../../image/reference.ts';
 import { parseUrl, type UrlSecret } from '../../location.ts';
+import type { Place } from '../../request.ts';
 import type { Option } from '../option.ts';
 import { IMAGE_OPTIONS } from '../options.ts';
+import { fileName } from './file-argument.ts';
 
 /** An image as an argument names it. */
 export type Named =
-  | { readonly kind: 'file'; readonly path: string; readonly as?: KeptAs }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly as?: KeptAs;
+      /** Which one of several images in it. */
+      readonly which?: Which;
+      /** Where it is, when it is to be fetched first; `path` is its name then. */
+      readonly place?: Place;
+    }
   | { readonly kind: 'registry'; readonly reference: Reference; readonly secret?: UrlSecret };
-
-const TRANSPORT = /^(docker-archive|oci-archive|oci):(?!\/\/)(.+)$/s;
 
 /**
  * The image that an argument names: `docker://…` and `oci://…` are of registries; `docker-archive:FILE`,
- * `oci-archive:FILE` and `oci:DIRECTORY` are files, and so is what begins with `/`, `./` or `../` or exists here. All
- * else is of a registry. Throws `invalid-request`.
+ * `oci-archive:FILE` and `oci:DIRECTORY`, with `:NAME` or `:@INDEX` behind them for one of several, are files, and so are
+ * other URLs, and what begins with `/`, `./` or `../` or exists here. All else is of a registry. Throws `invalid-request`.
  */
 export function parseImage(text: string): Named {
-  const [, as, path] = TRANSPORT.exec(text) ?? [];
-  if (as !== undefined && path !== undefined) return { kind: 'file', path, as: as as KeptAs };
+  const file = fileName(text);
+  if (file) return { kind: 'file', ...file };
   if (/^(docker|oci):\/\//i.test(text)) return registryImage(text);
   if (/^\.{0,2}\//.test(text) || (text !== '' && existsSync(text))) return { kind: 'file', path: text };
   return registryImage(text);
@@ -34,13 +43,16 @@ export function registryImage(text: string): Named & { readonly kind: 'registry'
   return { kind: 'registry', reference, ...(secret ? { secret } : {}) };
 }
 
+/** For files that are fetched first. */
+const FETCHED = ['checksums', 'cache', 'cacheSize', 'cacheAge'] as const;
+
 /** Which of the options each action takes beside those that all take. */
 const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
   pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
-  convert: ['format', 'platform', 'quiet', 'json'],
-  inspect: ['platform', 'mirror', 'json'],
-  push: ['platform', 'state', 'quiet', 'json'],
-  verify: ['platform', 'mirror', 'quiet', 'json'],
+  convert: ['format', 'platform', 'state', 'quiet', 'json', ...FETCHED],
+  inspect: ['platform', 'mirror', 'json', ...FETCHED],
+  push: ['platform', 'state', 'quiet', 'json', ...FETCHED],
+  verify: ['platform', 'mirror', 'quiet', 'json', ...FETCHED],
   prune: ['json', 'cache', 'cacheSize', 'cacheAge'],
 };
 const SOME: readonly string[] = [
@@ -53,6 +65,7 @@ const SOME: readonly string[] = [
   'cache',
   'cacheSize',
   'cacheAge',
+  'checksums',
 ];
 
 export const ACTIONS: readonly string[] = Object.keys(OWN);

@@ -17,6 +17,7 @@ import { showBytes } from './progress.ts';
 import { serviceSif } from './service-sif.ts';
 import { pullSif } from './sif-actions.ts';
 import type { Work } from './tools.ts';
+import { makeAt } from './upload.ts';
 
 /** `bridle image pull REF [FILE]`. */
 export async function pull(args: readonly string[], work: Work): Promise<void> {
@@ -69,18 +70,20 @@ async function pullTo(
   const shown = showBytes('pulled', total, values.quiet, io);
   const spool = join(values.state ?? stateDirectory(io.env, homedir()), 'images');
   const resumed: string[] = [];
-  const bytes = await keepImage(image, {
-    path,
-    format,
-    spool,
-    programs: io.env.PATH ?? '',
-    signal,
-    cache,
-    onBytes: shown.onBytes,
-    onNote: (note) => io.err(`warning: ${safeText(note)}\n`),
-    onResume: (layer, start) =>
-      resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),
-  }).finally(shown.end);
+  const bytes = await makeAt(goal, work, (to) =>
+    keepImage(image, {
+      path: to,
+      format,
+      spool,
+      programs: io.env.PATH ?? '',
+      signal,
+      cache,
+      onBytes: shown.onBytes,
+      onNote: (note) => io.err(`warning: ${safeText(note)}\n`),
+      onResume: (layer, start) =>
+        resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),
+    }).finally(shown.end),
+  );
   if (!values.quiet) {
     for (const line of resumed) io.err(`${line}\n`);
     if (limit) io.err(`${safeText(reference.registry)}: ${describeLimit(limit)}\n`);

@@ -14,16 +14,24 @@ import type { Work } from './tools.ts';
 const HEAD_BYTES = 64;
 
 /** Throws `invalid-request` for a SIF file that is to become an image of layers, and for anything else that is to be kept as a SIF file. */
-export function refuseMixed(file: string, name: string, isArtifact: boolean): void {
-  const isSif = startsAsSif(resolve(file));
+export function refuseMixed(
+  { path, shown }: { readonly path: string; readonly shown: string },
+  name: string,
+  isArtifact: boolean,
+): void {
+  const isSif = startsAsSif(path);
   if (isSif === undefined || isSif === isArtifact) return;
   throw isSif
-    ? new TransferError('invalid-request', `\`${file}\` is a SIF file, and has no layers to push`, {
+    ? new TransferError('invalid-request', `\`${shown}\` is a SIF file, and has no layers to push`, {
         hint: `as one file a registry keeps it under \`oras://${name.replace(/^(?:docker|oci):\/+/i, '')}\``,
       })
-    : new TransferError('invalid-request', `\`${file}\` is no SIF file: \`oras://\` names keep those alone`, {
-        hint: `an image is pushed to \`docker://${name.replace(/^oras:\/+/i, '')}\`, or made a SIF file by \`bridle image convert\``,
-      });
+    : new TransferError(
+        'invalid-request',
+        `\`${shown}\` is no SIF file: \`oras://\` names keep those alone`,
+        {
+          hint: `an image is pushed to \`docker://${name.replace(/^oras:\/+/i, '')}\`, or made a SIF file by \`bridle image convert\``,
+        },
+      );
 }
 
 /** Undefined where that cannot be told: whoever opens it says why. */

@@ -6,6 +6,7 @@ import { formatReference } from '../../image/reference.ts';
 import { pushImage } from '../../image/registry/push.ts';
 import { formatSize } from '../../report/format.ts';
 import { stateDirectory } from '../../state-directory.ts';
+import { readyFile } from './open-file.ts';
 import { parseImage, registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import { pushSif, refuseMixed } from './push-sif.ts';
@@ -21,11 +22,12 @@ export async function push([file, name, more]: readonly string[], work: Work): P
     );
   }
   const isArtifact = /^oras:\/\//i.test(name);
-  refuseMixed(file, name, isArtifact);
-  if (isArtifact) return pushSif(file, name, work);
   const named = parseImage(file);
-  const source = named.kind === 'file' ? named : { path: file, as: undefined };
-  const { image } = await openImage(source.path, { as: source.as, platform: work.platform, signal });
+  const source = named.kind === 'file' ? named : { path: file };
+  const { path } = await readyFile(source, work);
+  refuseMixed({ path, shown: source.path }, name, isArtifact);
+  if (isArtifact) return pushSif(path, name, work);
+  const { image } = await openImage(path, { ...source, platform: work.platform, signal });
   const { reference, secret } = registryImage(name);
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   const shown = showBytes('pushed', total, values.quiet, io);

@@ -7,6 +7,7 @@ import type { Goal } from './goal.ts';
 import { showBytes } from './progress.ts';
 import { fetchSif, type NamedSif, readSif, type SifCall, serviceSif, withSif } from './service-sif.ts';
 import type { Work } from './tools.ts';
+import { makeAt } from './upload.ts';
 
 /** What the options say stands in the environment, where services of transfers look for it. */
 function callOf({ values, io, signal }: Work): SifCall {
@@ -27,7 +28,8 @@ function known({ name, digest, facts }: NamedSif) {
 }
 
 /** `bridle image pull` of a SIF file at a service. Throws `invalid-request` for any other format. */
-export async function pullSif(place: Place, { path, format, shown }: Goal, work: Work): Promise<void> {
+export async function pullSif(place: Place, goal: Goal, work: Work): Promise<void> {
+  const { format, shown } = goal;
   const { values, io } = work;
   if (format !== undefined && format !== 'sif') {
     throw new TransferError(
@@ -37,7 +39,9 @@ export async function pullSif(place: Place, { path, format, shown }: Goal, work:
   }
   const progress = showBytes('pulled', undefined, values.quiet, io);
   const call = { ...callOf(work), onBytes: progress.onBytes };
-  const { sif, bytes, resumedFrom } = await fetchSif(place, path, call).finally(progress.end);
+  const { sif, bytes, resumedFrom } = await makeAt(goal, work, (path) =>
+    fetchSif(place, path, call).finally(progress.end),
+  );
   if (!values.quiet && resumedFrom > 0) {
     io.err(`it goes on behind ${formatSize(resumedFrom)} of an earlier pull\n`);
   }
@@ -45,7 +49,7 @@ export async function pullSif(place: Place, { path, format, shown }: Goal, work:
   const { platform } = sif.facts;
   if (values.json) {
     return io.out(
-      `${JSON.stringify({ name, digest, content, platform, file: path, format: 'sif', bytes })}\n`,
+      `${JSON.stringify({ name, digest, content, platform, file: goal.path, format: 'sif', bytes })}\n`,
     );
   }
   const what = [platform, content, formatSize(bytes)].filter((part) => part !== undefined).join(', ');

@@ -5,7 +5,8 @@ import { formatSize, plural, safeText } from '../../report/format.ts';
 import { parseImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import { concernsSif, verifySif } from './sif-actions.ts';
-import { type Read, readImage, type Work } from './tools.ts';
+import { imageOf, type Read, readImage, shownName, type Work } from './tools.ts';
+import { verifySifFile } from './verify-sif.ts';
 
 /** `bridle image verify FILE|REF [REF]`: reads every layer, and compares with a second image when one is named. */
 export async function verify([name, other, more]: readonly string[], work: Work): Promise<void> {
@@ -17,13 +18,20 @@ export async function verify([name, other, more]: readonly string[], work: Work)
     );
   }
   if (concernsSif(name, other)) return verifySif(name, other, work);
-  const read = await readImage(parseImage(name), work);
+  const [named, namedOther] = [parseImage(name), other === undefined ? undefined : parseImage(other)];
+  const names = {
+    name: shownName(named, name),
+    other: namedOther && other !== undefined ? shownName(namedOther, other) : undefined,
+  };
+  const read = await readImage(named, work);
+  if (read.kind === 'sif') {
+    const expected = namedOther && (await readImage(namedOther, work));
+    return verifySifFile(read.path, expected, names, work);
+  }
   const image = imageOf(read);
-  if (other !== undefined) {
-    const expected = imageOf(
-      await readImage(parseImage(other), { ...work, platform: work.platform ?? image.platform }),
-    );
-    refuseOther(name, other, read, expected);
+  if (namedOther && names.other !== undefined) {
+    const expected = await readImage(namedOther, { ...work, platform: work.platform ?? image.platform });
+    refuseOther(names.name, names.other, read, imageOf(expected));
   }
   const bytes = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   const shown = showBytes('read', bytes, values.quiet, io);
@@ -37,7 +45,7 @@ export async function verify([name, other, more]: readonly string[], work: Work)
   }
   const { digest } = image.manifest.descriptor;
   const told = {
-    name,
+    name: names.name,
     manifest: digest,
     config: image.config.descriptor.digest,
     layers: image.layers.length,
@@ -47,18 +55,14 @@ export async function verify([name, other, more]: readonly string[], work: Work)
     return io.out(`${JSON.stringify({ ...told, platform: formatPlatform(image.platform) })}\n`);
   if (values.quiet) return;
   const what = `${plural(told.layers, 'layer')}, ${formatSize(bytes)}`;
-  const same = other === undefined ? '' : `, the same as ${safeText(other)}`;
-  io.out(`${safeText(name)}: ${digest}, ${what}: every digest is right${same}\n`);
-}
-
-function imageOf(read: Read) {
-  return read.kind === 'registry' ? read.found.image : read.opened.image;
+  const same = names.other === undefined ? '' : `, the same as ${safeText(names.other)}`;
+  io.out(`${safeText(names.name)}: ${digest}, ${what}: every digest is right${same}\n`);
 }
 
 /** The manifest decides; an archive without one is told by its configuration, which names the content of every layer. */
 function refuseOther(name: string, other: string, read: Read, expected: ReturnType<typeof imageOf>): void {
   const image = imageOf(read);
-  const hasManifest = read.kind === 'registry' || read.opened.digest !== undefined;
+  const hasManifest = read.kind !== 'file' || read.opened.digest !== undefined;
   const side = hasManifest ? 'manifest' : 'config';
   const [ours, theirs] = [image[side].descriptor.digest, expected[side].descriptor.digest];
   if (ours === theirs) return;

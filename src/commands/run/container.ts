@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { imageFileName } from '../../image/file-name.ts';
 import { formatReference } from '../../image/reference.ts';
@@ -15,7 +15,9 @@ import { planContainer } from '../../job/containers/plan.ts';
 import { hasSubordinateIds } from '../../job/containers/subordinate-ids.ts';
 import { splitCommand } from '../../job/words.ts';
 import { formatLocation } from '../../location.ts';
+import { knownSchemes } from '../../registry.ts';
 import { shellWord } from '../../shell-word.ts';
+import { filePlace } from '../image/file-argument.ts';
 import { registryImage } from '../image/order.ts';
 import { serviceSif } from '../image/service-sif.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
@@ -27,8 +29,8 @@ export interface ContainerChoice {
   readonly engine: Engine;
   readonly image: string;
   readonly form: ImageForm;
-  /** The image is one of a registry, which is to be pulled as this before. */
-  readonly pull?: 'hybrid' | 'sif';
+  /** The image is one of a registry, which is to be pulled as this before, or a file elsewhere, which is to be fetched. */
+  readonly pull?: 'hybrid' | 'sif' | 'file';
   /** More words for the engine. */
   readonly more: readonly string[];
 }
@@ -67,8 +69,13 @@ function chooseForm(image: string, asked: EngineName | 'auto', path: string | un
   if (known !== undefined) {
     return { image: known, form: 'name' as const, engine: findEngine('shifter', 'name', path) };
   }
+  const elsewhere = fileElsewhere(image);
+  if (elsewhere?.place) {
+    const form = /\.(?:sif|simg|img|sqfs|squashfs)$/i.test(elsewhere.path) ? 'sif' : 'archive';
+    return { image, engine: findEngine(asked, form, path), form, pull: 'file' as const } as const;
+  }
   if (!/^(docker|oci):\/\//i.test(image)) {
-    const look = formOf(image);
+    const look = formOf(elsewhere?.path ?? image);
     return { ...look, engine: findEngine(asked, look.form, path) };
   }
   registryImage(image);
@@ -77,6 +84,19 @@ function chooseForm(image: string, asked: EngineName | 'auto', path: string | un
   if (!makesSif) return { image, engine, form: 'archive' as const, pull: 'hybrid' as const };
   findPacker(path ?? '');
   return { image, engine, form: 'sif' as const, pull: 'sif' as const };
+}
+
+/** A file at a service that is spoken here, or of this machine by its URL; other schemes are the engines' own. */
+function fileElsewhere(image: string) {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(image)?.[1]?.toLowerCase() ?? '';
+  return knownSchemes().includes(scheme) ? filePlace(image) : undefined;
+}
+
+/** What was fetched is, by what is in it. Throws `invalid-request` where the engine cannot run that. */
+export function formOfFetched({ engine }: ContainerChoice, path: string): ImageForm {
+  const { form } = formOf(path);
+  findEngine(engine.name, form, dirname(engine.program));
+  return form;
 }
 
 /** shifter gets images into its own store; it is told their names as `[KIND:]NAME`. */
@@ -131,6 +151,7 @@ function orderOf(choice: ContainerChoice, place: ContainerPlace): ContainerOrder
     init: engine.init,
     image,
     form,
+    ...(form === 'directory' ? { isReadOnly: !isWritable(image) } : {}),
     more,
     name: containerName(),
     uid: process.getuid?.() ?? 0,
@@ -138,6 +159,15 @@ function orderOf(choice: ContainerChoice, place: ContainerPlace): ContainerOrder
     hasMoreIds: hasSubordinateIds(),
     ...place,
   };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Brings the image in. Rejects when it cannot be. */
@@ -178,7 +208,9 @@ export function dryRunLines(
   const plan = planContainer(choice.engine.name, orderOf(ready, placeOf(order, state, directory)));
   const image = plan.load ? 'IMAGE-AS-LOADED' : ready.image;
   const pulling: CommandLine | undefined = pull && [
-    ...(['bridle', 'image', 'pull', '--format', pull] as const),
+    ...(pull === 'file'
+      ? (['bridle', 'cp'] as const)
+      : (['bridle', 'image', 'pull', '--format', pull] as const)),
     nameWithoutLogin(choice.image),
     ready.image,
   ];
@@ -188,7 +220,7 @@ export function dryRunLines(
 }
 
 function nameWithoutLogin(image: string): string {
-  const file = serviceSif(image);
+  const file = serviceSif(image) ?? fileElsewhere(image)?.place;
   if (file) return formatLocation(file.location);
   return `docker://${formatReference(registryImage(image).reference)}`;
 }

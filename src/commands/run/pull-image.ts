@@ -6,20 +6,27 @@ import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
-import { formatLocation } from '../../location.ts';
+import type { ImageForm } from '../../job/containers/engine.ts';
+import { formatLocation, localLocation } from '../../location.ts';
 import type { Place } from '../../request.ts';
 import { safeText } from '../../safe-text.ts';
 import { stateDirectory } from '../../state-directory.ts';
+import { filePlace } from '../image/file-argument.ts';
+import { moveFile } from '../image/moved.ts';
 import { registryImage } from '../image/order.ts';
 import { openRegistries } from '../image/registry-tools.ts';
+import { openScratch } from '../image/scratch.ts';
 import { fetchSif, serviceSif } from '../image/service-sif.ts';
 import type { Io } from '../io.ts';
 import { openCacheOf } from '../open-cache.ts';
+import { type ContainerChoice, formOfFetched } from './container.ts';
 import type { RunOrder } from './order.ts';
 
 /** An image that was fetched for a job. */
 export interface PulledImage {
   readonly path: string;
+  /** Where only its content tells. */
+  readonly form?: ImageForm;
   /** Removes it. */
   close(): Promise<void>;
 }
@@ -82,4 +89,26 @@ async function pullFile(place: Place, { values, io, signal, say }: PullCall): Pr
   const { sif } = await fetching.catch((error: unknown) => close().then(() => Promise.reject(error)));
   if (!values.quiet) say(`pulled ${safeText(sif.facts.name ?? sif.name)}`);
   return { path, close };
+}
+
+/** The image in a file elsewhere, fetched as `bridle cp` does. Rejects with `invalid-request` where the engine cannot run what is in it. */
+export async function fetchImage(
+  choice: ContainerChoice,
+  { values, io: { env }, signal, say }: Omit<PullCall, 'format'>,
+): Promise<PulledImage> {
+  const place = filePlace(choice.image)?.place;
+  const { location } = place ?? { location: localLocation(choice.image) };
+  const name = formatLocation(location);
+  const scratch = openScratch(env);
+  const { remove } = scratch;
+  try {
+    const path = await scratch.path(choice.form === 'sif' ? 'image.sif' : 'image.tar');
+    await moveFile(place ?? { location }, { location: localLocation(path) }, { values, env, signal, say });
+    const form = formOfFetched(choice, path);
+    if (!values.quiet) say(`fetched ${safeText(name)}`);
+    return { path, form, close: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }

@@ -7,6 +7,7 @@ import { MEDIA } from '../media-types.ts';
 import { archiveName, parseReference } from '../reference.ts';
 import { verified } from '../verified.ts';
 import { type Files, readWhole } from './files.ts';
+import { pickImages, type Which } from './which.ts';
 
 export const GZIP = [0x1f, 0x8b];
 export const ZSTD = [0x28, 0xb5, 0x2f, 0xfd];
@@ -25,17 +26,20 @@ interface DockerEntry {
 export async function openDocker(
   files: Files,
   doing: string,
-  call: { readonly signal: AbortSignal },
+  call: { readonly signal: AbortSignal; readonly which?: Which | undefined },
 ): Promise<Image> {
   const bytes = await readWhole(files, 'manifest.json', MOST_MANIFEST, doing, call.signal);
   const entries = dockerEntries(bytes, doing);
-  const [entry] = entries;
-  if (!entry || entries.length > 1) {
+  const { which } = call;
+  const all = entries.map((one) => ({ entry: one, names: one.names }));
+  const [entry, second] = pickImages(all, which, doing);
+  if (!entry || second) {
     throw new TransferError(
       'unsupported',
       `${doing}: expected an archive of one image, it has ${entries.length}`,
     );
   }
+  const asked = which && 'name' in which ? which.name : undefined;
   const config = await readWhole(files, entry.config, MOST_CONFIG, doing, call.signal);
   const { platform, diffIds } = parseConfig(
     config,
@@ -51,7 +55,7 @@ export async function openDocker(
   const configPointer = { mediaType: MEDIA.dockerConfig, digest: digestOf(config), size: config.length };
   const manifest = madeManifest(configPointer, layers);
   return {
-    name: nameOf(entry.names[0]),
+    name: nameOf(entry.names.find((name) => name === asked) ?? entry.names[0]),
     manifest: {
       descriptor: { mediaType: MEDIA.dockerManifest, digest: digestOf(manifest), size: manifest.length },
       bytes: manifest,

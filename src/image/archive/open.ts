@@ -22,6 +22,7 @@ import { GZIP, layerOf, nameOf, openDocker, ZSTD } from './docker.ts';
 import { type Files, openDirectory, readWhole } from './files.ts';
 import { blobPath } from './members.ts';
 import { openTarFiles } from './tar-files.ts';
+import { type Listed, pickImages, type Which } from './which.ts';
 
 /** How an image on this machine was kept. */
 export type KeptAs = 'docker-archive' | 'oci-archive' | 'oci' | 'hybrid';
@@ -37,6 +38,8 @@ export interface OpenedImage {
 export interface OpenCall {
   /** One way to read what may be read in two; otherwise what keeps the manifest. */
   readonly as?: KeptAs | undefined;
+  /** Which one of several images; without it there may be one alone. */
+  readonly which?: Which | undefined;
   readonly platform?: Platform | undefined;
   readonly signal: AbortSignal;
 }
@@ -46,7 +49,7 @@ const NESTED = 4;
 /**
  * The image in a file or directory: a docker-archive, an OCI layout as a tar archive or as a directory, or both in one,
  * told apart by what is in it. Every layer is compared with its digest as it is read. Rejects with `unsupported` for
- * what is none of these, and for an archive of several images.
+ * what is none of these, and for several images of which none was named.
  */
 export async function openImage(path: string, call: OpenCall): Promise<OpenedImage> {
   const doing = `read the image \`${path}\``;
@@ -78,7 +81,7 @@ async function refuseOthers(path: string, doing: string): Promise<void> {
   const starts = (magic: readonly number[]) => magic.every((byte, index) => head[index] === byte);
   if (beginsAsSif(head)) {
     throw new TransferError('unsupported', `${doing}: it is a SIF file`, {
-      hint: '`apptainer inspect` reads it',
+      hint: 'a SIF file has no layers: `bridle image convert` makes a sandbox of it and nothing else',
     });
   }
   if (starts(GZIP) || starts(ZSTD)) {
@@ -104,7 +107,8 @@ async function openLayout(files: Files, keptAs: KeptAs, doing: string, call: Ope
   const bytes = await readWhole(files, 'index.json', MOST_MANIFEST, doing, call.signal);
   const index = parseDocument(bytes, MEDIA.ociIndex, `${doing}: index.json`);
   if (index.kind !== 'index') throw new TransferError('unexpected', `${doing}: index.json is no index`);
-  const images = imagesIn(index.entries);
+  const all = imagesIn(index.entries).map((entry) => ({ entry, names: namesOf(entry) }));
+  const images = pickImages(onlyOnce(all, call.which), call.which, doing);
   const [only] = images;
   const { platform } = call;
   const chosen = images.length === 1 ? only : choosePlatform(images, platform ?? hostPlatform());
@@ -121,10 +125,8 @@ async function openLayout(files: Files, keptAs: KeptAs, doing: string, call: Ope
   requireImage(manifest, doing);
   const config = await blob(files, manifest.config, MOST_CONFIG, doing, call.signal);
   const { platform: made, diffIds } = parseConfig(config, manifest.layers.length, `${doing}: configuration`);
-  const { annotations = {} } = chosen;
-  const name = annotations['io.containerd.image.name'] ?? annotations['org.opencontainers.image.ref.name'];
   const image: Image = {
-    name: nameOf(name),
+    name: nameOf(namesOf(chosen)[0]),
     manifest: { descriptor, bytes: manifestBytes },
     config: { descriptor: manifest.config, bytes: config },
     platform: made,
@@ -133,6 +135,17 @@ async function openLayout(files: Files, keptAs: KeptAs, doing: string, call: Ope
     ),
   };
   return { image, keptAs, digest: descriptor.digest, ...(platforms ? { platforms } : {}) };
+}
+
+function namesOf({ annotations = {} }: Descriptor): readonly string[] {
+  const names = [annotations['io.containerd.image.name'], annotations['org.opencontainers.image.ref.name']];
+  return names.filter((name) => name !== undefined);
+}
+
+/** An image of several names is one image when nobody asks by name or place. */
+function onlyOnce<E extends Listed<Descriptor>>(all: readonly E[], which: Which | undefined): readonly E[] {
+  if (which !== undefined) return all;
+  return all.filter(({ entry }, at) => all.findIndex((other) => other.entry.digest === entry.digest) === at);
 }
 
 interface Chosen {

@@ -75,7 +75,8 @@ export async function extract(tar: Bytes, root: string, options: ExtractOptions 
   }
 }
 
-function refuseFilled(root: string): void {
+/** Throws `already-exists` for a directory with members, and for what is none. */
+export function refuseFilled(root: string): void {
   try {
     if (fs.readdirSync(root).length === 0 && fs.lstatSync(root).isDirectory()) return;
   } catch (error) {

@@ -19,10 +19,9 @@ export interface UncompressedOptions extends InflationLimits {
 }
 
 const GIB = 2 ** 30;
-const MOST = 256 * GIB;
-const RATIO = 200;
-/** What any layer may be, however small it is stored. */
-const UNSUSPECTED = GIB;
+
+/** The limits when nobody says others, and what anything may be, however small it is stored. */
+export const INFLATION = { most: 256 * GIB, ratio: 200, unsuspected: GIB } as const;
 
 /**
  * The tar archive that `layer` holds, whatever its media type says of the compression: gzip (RFC 1952), zstd (RFC 8878)
@@ -44,8 +43,8 @@ async function* verified(
   stored: Bytes,
   limits: UncompressedOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { ratio = RATIO, most = MOST, isKnown = false } = limits;
-  const bound = Math.min(most, Math.max(UNSUSPECTED, ratio * layer.descriptor.size));
+  const { ratio = INFLATION.ratio, most = INFLATION.most, isKnown = false } = limits;
+  const bound = Math.min(most, Math.max(INFLATION.unsuspected, ratio * layer.descriptor.size));
   const [algorithm = '', expected] = layer.diffId.split(':');
   if (algorithm !== 'sha256' && algorithm !== 'sha512') {
     throw new TransferError(

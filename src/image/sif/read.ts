@@ -37,7 +37,7 @@ export function typeName(type: number): DataType | undefined {
 }
 
 /**
- * What the SIF file at `path` holds, looked at: its table and all objects lie inside the file, there is one primary
+ * What the SIF file at `path` holds, looked at: its table and all objects lie inside the file and apart from each other, there is one primary
  * partition, and a squashfs in it begins as one and ends inside. Rejects with `invalid-request` when that is not so, and
  * says what was found. That the content is what it was is for a digest to tell.
  */
@@ -66,6 +66,12 @@ export async function readSif(path: string): Promise<Sif> {
     const [primary, second] = objects.filter(({ partition }) => partition?.kind === PRIMARY_SYSTEM);
     if (!primary) throw broken('it has no primary partition');
     if (second) throw broken('it has two primary partitions');
+    const clash = overlapOf([
+      { what: 'its header', offset: 0, size: HEADER_BYTES },
+      { what: 'its table', offset: header.tableOffset, size: header.tableBytes },
+      ...objects.map(({ id, offset, size: bytes }) => ({ what: `object ${id}`, offset, size: bytes })),
+    ]);
+    if (clash !== undefined) throw broken(clash);
     const [architecture] =
       Object.entries(ARCHITECTURES).find(([, code]) => code === header.architecture) ?? [];
     const sif = { header, architecture, objects };
@@ -116,6 +122,22 @@ function readHeader(bytes: Buffer, fileSize: number, broken: (what: string) => T
 
 const isInside = (offset: number, size: number, fileSize: number): boolean =>
   offset >= 0 && size >= 0 && offset + size <= fileSize;
+
+interface Span {
+  readonly what: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The first two that share bytes. */
+function overlapOf(spans: readonly Span[]): string | undefined {
+  const sorted = spans.filter(({ size }) => size > 0).sort((one, other) => one.offset - other.offset);
+  for (const [at, { what, offset }] of sorted.entries()) {
+    const before = sorted[at - 1];
+    if (before && before.offset + before.size > offset) return `${before.what} and ${what} overlap`;
+  }
+  return undefined;
+}
 
 function readObject(bytes: Buffer): SifObject | undefined {
   if (bytes[DESCRIPTOR.used] === 0) return undefined;

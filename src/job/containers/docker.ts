@@ -8,7 +8,8 @@ export const LABEL = 'org.bridle.job';
 /**
  * docker and podman (their manuals, `docker-run` and `podman-run(1)`). The image's own entry point is replaced by the
  * job's program. The job is whoever started bridle: with podman and no root, by keeping the user's id in its namespace,
- * or as the namespace's root, which is that user, where it has no other ids.
+ * or as the namespace's root, which is that user, where it has no other ids. A directory that cannot be written to gets
+ * what is made in it laid over it, for as long as the container is there.
  */
 export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): ContainerPlan {
   const { program, name, directory, mounts, variables, more } = order;
@@ -37,7 +38,7 @@ export function dockerPlan(engine: 'docker' | 'podman', order: ContainerOrder): 
       ...more,
       '--entrypoint',
       first,
-      ...(order.form === 'directory' ? ['--rootfs', image] : [image]),
+      ...(order.form === 'directory' ? ['--rootfs', order.isReadOnly ? `${image}:O` : image] : [image]),
       ...rest,
     ],
     inspect: [program, 'inspect', '--format', '{{.State.StartedAt}}', name],

@@ -11,6 +11,8 @@ export interface ContainerOrder {
   /** A path, or a name that the engine knows. */
   readonly image: string;
   readonly form: ImageForm;
+  /** Nothing may be made in the directory that the image is, not even what something is mounted on. */
+  readonly isReadOnly?: boolean;
   /** The work directory on this machine: the one place that the job shares with it by itself. */
   readonly directory: string;
   /** `SOURCE:TARGET[:OPTIONS]`, as the engines have it. */

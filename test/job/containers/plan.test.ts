@@ -74,6 +74,8 @@ describe('command lines', () => {
     expect(line).not.toContain('--user');
     expect(line).toEqual(expect.arrayContaining(['--device', 'nvidia.com/gpu=all']));
     expect(line.slice(-6)).toEqual(['./count', '--rootfs', '/images/root', '--in', 'a b', "it's"]);
+    const shared = lineOf('podman', { ...RICH, form: 'directory', isReadOnly: true }, '/images/root');
+    expect(shared.slice(-5, -3)).toEqual(['--rootfs', '/images/root:O']);
     const alone = lineOf('podman', { ...ORDER, hasMoreIds: false });
     expect(alone).toEqual(expect.arrayContaining(['--user', '0:0']));
     expect(alone).not.toContain('--userns');

@@ -1,0 +1,67 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { toTransferError } from '../../errors.ts';
+import { compressionOf, inflateArchive } from '../../image/archive/inflate.ts';
+import { beginsAsSif } from '../../image/sif/layout.ts';
+import { formatLocation, localLocation } from '../../location.ts';
+import { formatSize, safeText } from '../../report/format.ts';
+import type { Place } from '../../request.ts';
+import { moveFile } from './moved.ts';
+import type { Named } from './order.ts';
+import { showBytes } from './progress.ts';
+import type { Work } from './tools.ts';
+
+type NamedFile = Pick<Named & { readonly kind: 'file' }, 'path' | 'place'>;
+
+/** More than what tells the kinds of files apart. */
+const HEAD_BYTES = 64;
+
+/** A file that holds an image, on this machine and not compressed as a whole. */
+export interface ReadyFile {
+  readonly path: string;
+  readonly isSif: boolean;
+}
+
+/** Fetches the file where it is elsewhere, and unpacks an archive that is compressed as a whole: below `TMPDIR`, for as long as the command runs. */
+export async function readyFile({ path: given, place }: NamedFile, work: Work): Promise<ReadyFile> {
+  const path = place ? await fetched(place, work) : resolve(given);
+  const head = firstBytes(path);
+  if (beginsAsSif(head)) return { path, isSif: true };
+  const compression = compressionOf(head);
+  if (!compression) return { path, isSif: false };
+  const { scratch, io, signal, values } = work;
+  const to = await scratch.path('unpacked.tar');
+  const bytes = await inflateArchive(path, to, { compression, programs: io.env.PATH ?? '', signal });
+  if (!values.quiet) {
+    const name = place ? formatLocation(place.location) : given;
+    io.err(`${safeText(name)}: unpacked from ${compression} below TMPDIR, ${formatSize(bytes)}\n`);
+  }
+  return { path: to, isSif: false };
+}
+
+async function fetched(place: Place, work: Work): Promise<string> {
+  const { values, io, signal, scratch } = work;
+  // Its name is told where something is wrong with it.
+  const path = await scratch.path(place.location.path.slice(place.location.path.lastIndexOf('/') + 1));
+  const shown = showBytes('fetched', undefined, values.quiet, io);
+  const say = (line: string) => io.err(`${line}\n`);
+  const call = { values, env: io.env, signal, say, onBytes: shown.onBytes };
+  await moveFile(place, { location: localLocation(path) }, call).finally(shown.end);
+  return path;
+}
+
+/** Empty for directories, and for what is not there: whoever opens it says why. */
+function firstBytes(path: string): Uint8Array {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return new Uint8Array();
+  const head = Buffer.alloc(HEAD_BYTES);
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return head.subarray(0, readSync(fd, head, 0, head.length, 0));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw toTransferError(error, `read the image \`${path}\``);
+  }
+}
