@@ -226,7 +226,7 @@ export const IMAGE_OPTIONS = {
   }),
   json: flag({ name: 'json', help: 'tell it as JSON' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
-  state: { ...RUN.state, help: 'notes, unfinished pulls and pushes' },
+  state: { ...RUN.state, help: 'notes, what is unfinished' },
   checksums: { ...RUN.checksums, help: 'expect these digests of what is fetched' },
   ...CACHE,
   ...SERVICE,

@@ -327,8 +327,7 @@ describe('a SIF file', () => {
       symlinkSync(execFileSync('which', [program], { encoding: 'utf8' }).trim(), join(bin, program));
       const only = { cwd, env: { ...env, PATH: bin } };
       const told = await bridle(['image', 'convert', 'a.sif', 'sandbox:box'], only);
-      expect(told).toMatchObject({ status: 0 });
-      expect(told.stderr).toContain('setuid bits not taken over');
+      expect([told.status, told.stderr]).toEqual([0, expect.stringContaining('setuid bits not taken over')]);
       expect(statSync(join(cwd, 'box/bin/su')).mode & 0o7777).toBe(0o755);
       expect(readdirSync(join(cwd, 'box')).sort()).toContain('out');
       expect(readdirSync(join(cwd, 'box'))).not.toContain('null');

@@ -106,7 +106,7 @@ done
         const args = ['run', '-w', 'jobs', '--image', image, '--', 'true'];
         const run = await bridle(args, { cwd, env: { ...env, ...more, BRIDLE_PLATFORM: 'linux/amd64' } });
         expect([run.status, run.stderr]).toEqual([0, expect.stringContaining(`pulled ${pulled}`)]);
-        expect(readFileSync(called, 'utf8')).toMatch(/^exec .*\/bridle-image-\w+\/image\.sif /);
+        expect(readFileSync(called, 'utf8')).toMatch(/^exec .*\/tmp\/.*\/image\.sif /);
         expect(readFileSync(join(cwd, 'image')).equals(SIF)).toBe(true);
         expect(readdirSync(tmp)).toEqual([]);
       }

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toTransferError } from '../../errors.ts';
+import { makeScratchDirectory, type ScratchDirectory } from '../../local/scratch-directory.ts';
 import type { Environment } from '../../request.ts';
 
 /** A directory for what a command needs for a while. */
@@ -11,18 +12,18 @@ export interface Scratch {
   remove(): Promise<void>;
 }
 
-/** A private directory below `TMPDIR`. */
+/** A private directory below `TMPDIR`, which the next run removes when this one is killed. */
 export function openScratch(env: Environment): Scratch {
-  let made: Promise<string> | undefined;
+  let made: Promise<ScratchDirectory> | undefined;
   let sequence = 0;
   return {
     async path(name) {
       const parent = env.TMPDIR || '/tmp';
-      made ??= mkdtemp(join(parent, 'bridle-image-')).catch((error: unknown) => {
+      made ??= makeScratchDirectory(join(parent, 'bridle-image')).catch((error: unknown) => {
         throw toTransferError(error, `making a directory in \`${parent}\``);
       });
       sequence += 1;
-      const own = join(await made, String(sequence));
+      const own = join((await made).path, String(sequence));
       await mkdir(own);
       // Names come from URLs.
       return join(
@@ -34,9 +35,9 @@ export function openScratch(env: Environment): Scratch {
       );
     },
     async remove() {
-      const path = await made?.catch(() => undefined);
+      const directory = await made?.catch(() => undefined);
       made = undefined;
-      if (path !== undefined) await rm(path, { recursive: true, force: true });
+      await directory?.close();
     },
   };
 }

@@ -1,4 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { toTransferError } from '../../errors.ts';
@@ -7,6 +6,7 @@ import { formatReference } from '../../image/reference.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
 import type { ImageForm } from '../../job/containers/engine.ts';
+import { makeScratchDirectory, type ScratchDirectory } from '../../local/scratch-directory.ts';
 import { formatLocation, localLocation } from '../../location.ts';
 import type { Place } from '../../request.ts';
 import { safeText } from '../../safe-text.ts';
@@ -52,11 +52,8 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   const { reference, secret } = registryImage(name);
   const settings = registrySettings(env);
   const { http, warn, tools } = openRegistries(values, settings, { env, say });
-  const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
-    throw toTransferError(error, `pulling \`${formatReference(reference)}\``);
-  });
+  const { path: directory, close } = await makeDirectory(env, `pulling \`${formatReference(reference)}\``);
   const cache = await openCacheOf(values);
-  const close = () => rm(directory, { recursive: true, force: true });
   try {
     const { image, digest, notes } = await findPatiently(reference, tools(secret, cache), {
       platform: settings.platform,
@@ -77,13 +74,20 @@ export async function pullImage(name: string, call: PullCall): Promise<PulledIma
   }
 }
 
+/** One that the next run removes when this one is killed. */
+function makeDirectory(env: Io['env'], doing: string): Promise<ScratchDirectory> {
+  return makeScratchDirectory(join(env.TMPDIR || '/tmp', 'bridle-image')).catch((error: unknown) => {
+    throw toTransferError(error, doing);
+  });
+}
+
 /** A SIF file at a service is the image as it is. */
 async function pullFile(place: Place, { values, io, signal, say }: PullCall): Promise<PulledImage> {
   const { env } = io;
-  const directory = await mkdtemp(join(env.TMPDIR || '/tmp', 'bridle-image-')).catch((error: unknown) => {
-    throw toTransferError(error, `pulling \`${formatLocation(place.location)}\``);
-  });
-  const close = () => rm(directory, { recursive: true, force: true });
+  const { path: directory, close } = await makeDirectory(
+    env,
+    `pulling \`${formatLocation(place.location)}\``,
+  );
   const path = join(directory, 'image.sif');
   const fetching = fetchSif(place, path, { values, env, signal, say });
   const { sif } = await fetching.catch((error: unknown) => close().then(() => Promise.reject(error)));

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { onAbort } from '../../abort.ts';
 import { TransferError, toTransferError } from '../../errors.ts';
@@ -129,6 +130,8 @@ function start(program: string, args: readonly string[], { signal, programs }: U
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: programs, LC_ALL: 'C' },
   });
+  // Node throws away what nobody has begun to read when a child ends.
+  const output = child.stdout.pipe(new PassThrough());
   const stopWaiting = onAbort(signal, () => child.kill('SIGKILL'));
   let said = '';
   child.stderr.setEncoding('latin1').on('data', (text: string) => {
@@ -139,7 +142,7 @@ function start(program: string, args: readonly string[], { signal, programs }: U
     child.on('close', (status, name) => resolve(status ?? `ended with ${name}`));
   });
   return {
-    output: child.stdout,
+    output,
     /** Rejects unless it ends with one of these. */
     async end(...good: readonly number[]): Promise<void> {
       const status = await ended;
