@@ -2,11 +2,13 @@ import { TransferError } from '../src/errors.ts';
 import { layoutOf, layoutVersion } from '../src/image/archive/members.ts';
 import { archiveBytes } from '../src/image/archive/stream.ts';
 import { createSifFile } from '../src/image/as-sif.ts';
+import { hexOf } from '../src/image/documents.ts';
+import { findOnce } from '../src/image/find-once.ts';
 import { formatPlatform } from '../src/image/platform.ts';
-import { parseReference, type Reference } from '../src/image/reference.ts';
-import { NO_REGISTRY_SETTINGS } from '../src/image/registry/hosts.ts';
+import { parseReference } from '../src/image/reference.ts';
 import { describeLimit } from '../src/image/registry/limits.ts';
-import { type Found, findImage } from '../src/image/registry/resolve.ts';
+import { registryTools } from '../src/image/registry/of-context.ts';
+import { findImage } from '../src/image/registry/resolve.ts';
 import type { Location } from '../src/location.ts';
 import type { Context, Endpoint } from '../src/protocol.ts';
 
@@ -24,46 +26,27 @@ export function open(location: Location, context: Context): Endpoint {
   const { scratch = '/tmp', programs = '' } = settings.registry ?? {};
   const sif =
     context.format === 'singularity' ? createSifFile({ scratch, programs, cache: context.cache }) : undefined;
-  let found: Promise<Found> | undefined;
-
-  /** Looked for once: a tag that moves meanwhile would make two images of one, and every question counts as a pull. */
-  function find(reference: Reference, signal: AbortSignal, isFresh: boolean): Promise<Found> {
-    if (found && !isFresh) return found;
-    const finding = findImage(
-      reference,
-      {
-        http: context.http,
-        settings: settings.registry ?? NO_REGISTRY_SETTINGS,
-        // The login is for the registry in the name, not for a mirror of it.
-        secretsFor: async (registry, _, again) => (registry === named.registry ? context.secrets(again) : {}),
-        warn: (key, message) => settings.net?.warn(key, message),
-        cache: context.cache,
-      },
-      { platform: settings.registry?.platform, signal },
-    );
-    found = finding;
-    finding.catch(() => {
-      if (found === finding) found = undefined;
-    });
-    return finding;
-  }
+  const tools = registryTools(named.registry, context);
+  const find = findOnce((signal) =>
+    findImage(named, tools, { platform: settings.registry?.platform, signal }),
+  );
 
   return {
     usesCache: context.cache !== undefined,
     service: `registry ${named.registry} ${context.identity ?? ''}`,
 
     async stat(_, { signal }) {
-      const { image } = await find(named, signal, false);
+      const { image } = await find(signal);
       // How long a SIF file will be is known once it is made.
       if (sif) return { type: 'file' };
       return { type: 'file', size: layoutOf(image, FORMAT).size, version: layoutVersion(image, FORMAT) };
     },
 
     async read(_, call) {
-      const { image, digest, notes } = await find(named, call.signal, call.fresh ?? false);
+      const { image, digest, notes } = await find(call.signal, call.fresh);
       const proven = {
         algorithm: 'sha256',
-        value: digest.slice(digest.indexOf(':') + 1),
+        value: hexOf(digest),
         by: 'manifest',
         isAskedFor: named.digest !== undefined,
       } as const;
@@ -90,7 +73,7 @@ export function open(location: Location, context: Context): Endpoint {
     },
 
     async describe(_, { signal }) {
-      const { image, digest, platforms, limit } = await find(named, signal, false);
+      const { image, digest, platforms, limit } = await find(signal);
       return [
         { label: 'image', text: `${digest}, for ${formatPlatform(image.platform)}` },
         ...(platforms

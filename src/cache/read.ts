@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { chunksOf } from '../local/chunks.ts';
 import { diskKind } from '../local/disk.ts';
-import type { ReadCall, Source } from '../protocol.ts';
+import type { Bytes, ReadCall, Source } from '../protocol.ts';
 import { changedWhileRead } from '../regular-file.ts';
+import type { Obtained } from './cache.ts';
 import type { Content } from './content.ts';
 
 /**
@@ -29,4 +30,25 @@ export function readContent(content: Content, { range, signal }: ReadCall): Sour
       if (marks() !== before) throw changedWhileRead(doing);
     },
   };
+}
+
+/** The bytes of content from `range.start` on, which is closed with the last of them, or by `discard` before. */
+export function readAndClose(
+  obtained: Obtained,
+  call: ReadCall,
+): { readonly bytes: Bytes; discard(): Promise<void> } {
+  let isOpen = true;
+  const close = () => {
+    if (isOpen) obtained.close();
+    isOpen = false;
+  };
+  return { bytes: closing(readContent(obtained, call).bytes, close), discard: async () => close() };
+}
+
+async function* closing(bytes: Bytes, close: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes;
+  } finally {
+    close();
+  }
 }

@@ -7,6 +7,7 @@ import { describeFailure } from './failures.ts';
 import type { Io } from './io.ts';
 import { openSession, type ServiceValues } from './session.ts';
 import { statusOf, watchSignals } from './signals.ts';
+import { warnOnce } from './warn-once.ts';
 
 /** The places that the arguments of a command name: at least one. */
 export function parsePlaces(positionals: readonly string[]): readonly Place[] {
@@ -28,14 +29,10 @@ export async function forEachPlace(
   io: Io,
   work: (place: Place, visit: Visit) => Promise<boolean>,
 ): Promise<number> {
-  const warned = new Set<string>();
   const endpoints = openSession(values, {
     env: io.env,
     connections: 1,
-    warn(key, message) {
-      if (!warned.has(key)) io.err(`warning: ${message}\n`);
-      warned.add(key);
-    },
+    warn: warnOnce((line) => io.err(`${line}\n`)),
   });
   const watch = watchSignals();
   const visit: Visit = { endpoints, signal: watch.signal };

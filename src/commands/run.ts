@@ -89,6 +89,7 @@ async function perform(
     values: stagingValues(order),
     io,
     endpoints,
+    cache,
     signal: desk.staging,
   };
   try {
@@ -138,6 +139,7 @@ async function perform(
     ).finally(() => pulled?.close());
     await stageOutputs(order, course, stager, isTold);
   } finally {
+    cache?.close();
     await endpoints.close();
   }
 }

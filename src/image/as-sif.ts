@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cache } from '../cache/cache.ts';
-import { readContent } from '../cache/read.ts';
+import { readAndClose } from '../cache/read.ts';
 import { TransferError, toTransferError } from '../errors.ts';
 import { makeScratchDirectory, type ScratchDirectory } from '../local/scratch-directory.ts';
 import { openSource } from '../local/source.ts';
-import type { Bytes, ReadCall, Source } from '../protocol.ts';
+import type { ReadCall, Source } from '../protocol.ts';
 import { type FetchableLayer, storeLayers } from './blob-store.ts';
 import { dropSif, obtainSif } from './cached-sif.ts';
 import type { Image } from './image.ts';
@@ -98,11 +98,7 @@ async function readCached(
   const { signal, range } = call;
   if (call.fresh) dropSif(image, tools.programs, cache);
   const kept = await obtainSif(image, { ...tools, signal }, cache);
-  let isOpen = true;
-  const close = () => {
-    if (isOpen) kept.close();
-    isOpen = false;
-  };
+  const opened = readAndClose(kept, { signal, range });
   try {
     const version = versionOf(kept.digest.value, image, call);
     const how = kept.by === 'fetch' ? `made with ${kept.packer.name} and kept in` : 'from';
@@ -112,21 +108,12 @@ async function readCached(
       mode: MODE,
       version,
       digests: [kept.digest],
-      bytes: closing(readContent(kept, { signal, range }).bytes, close),
+      ...opened,
       note: `a SIF file, ${how} the cache`,
-      discard: async () => close(),
     };
   } catch (error) {
-    close();
+    await opened.discard();
     throw error;
-  }
-}
-
-async function* closing(bytes: Bytes, close: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* bytes;
-  } finally {
-    close();
   }
 }
 

@@ -8,6 +8,7 @@ import { openSource } from '../local/source.ts';
 import { writerId, writerLives } from '../local/writer.ts';
 import type { Bytes } from '../protocol.ts';
 import { giveBack, takeSlab } from '../slabs.ts';
+import { hexOf } from './documents.ts';
 import type { Descriptor, Layer } from './image.ts';
 import type { StoreBlobCall } from './registry/blobs.ts';
 import { severalAtATime, whileItBrings } from './several.ts';
@@ -66,7 +67,7 @@ export function distinct<L extends Layer>(layers: readonly L[]): readonly L[] {
 /** The layer, its bytes from a folder; from where it came when somebody else has removed them there. */
 function storedLayer(layer: Layer, folder: string): Layer {
   const { descriptor, diffId } = layer;
-  const path = join(folder, hexOf(descriptor));
+  const path = join(folder, hexOf(descriptor.digest));
   return {
     descriptor,
     diffId,
@@ -82,19 +83,15 @@ function storedLayer(layer: Layer, folder: string): Layer {
   };
 }
 
-function hexOf({ digest }: Descriptor): string {
-  return digest.slice(digest.indexOf(':') + 1);
-}
-
 async function storeLayer(layer: FetchableLayer, folder: string, call: StoreCall): Promise<void> {
   const { descriptor } = layer;
-  const path = join(folder, hexOf(descriptor));
+  const path = join(folder, hexOf(descriptor.digest));
   if ((await sizeOf(path)) === descriptor.size) {
     call.onBytes?.(descriptor.size);
     return;
   }
   const partial = `${path}.${writerId()}.part`;
-  await claim(folder, hexOf(descriptor), partial);
+  await claim(folder, hexOf(descriptor.digest), partial);
   const kind = diskKind(folder);
   const calls = diskCalls(kind);
   const fd = await calls.open(partial, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
@@ -155,7 +152,7 @@ async function look(fd: number, descriptor: Descriptor, kind: ReturnType<typeof 
   }
   giveBack(slab);
   if (seen.at < size) return seen;
-  return seen.at === size && seen.hash.copy().digest('hex') === hexOf(descriptor) ? seen : startSeen();
+  return seen.at === size && seen.hash.copy().digest('hex') === hexOf(descriptor.digest) ? seen : startSeen();
 }
 
 /** Takes over the longest that a dead writer left of the blob: one rename, which only one process can do. */

@@ -49,6 +49,11 @@ export interface Config {
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** The hexadecimal digits of a digest such as `sha256:9f86…`. */
+export function hexOf(digest: string): string {
+  return digest.slice(digest.indexOf(':') + 1);
+}
+
 /** `sha256:` and the digest of the bytes. */
 export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

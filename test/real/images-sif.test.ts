@@ -13,6 +13,7 @@ import { startServer } from '../../fixtures/servers/servers.ts';
 import { readSif } from '../../src/image/sif/read.ts';
 import { bridle, ended, scratch, start } from '../commands/run-command.ts';
 import { busyboxImage, tarOf, writeImage } from '../image/busybox-image.ts';
+import { noise } from '../image/noise.ts';
 
 const CA = fileURLToPath(new URL('../../fixtures/tls/ca.pem', import.meta.url));
 const MIB = 1024 * 1024;
@@ -151,13 +152,3 @@ describe('a SIF file in a registry', () => {
     }
   });
 });
-
-/** Bytes that no compression makes shorter. */
-function noise(size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  for (let at = 0, state = 1; at < size; at += 4) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    bytes.writeUInt32LE(state, at);
-  }
-  return bytes;
-}

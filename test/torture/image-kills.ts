@@ -10,7 +10,7 @@ import {
   makeImageLane,
   prepareTarget,
 } from './image-lane.ts';
-import { type Ledger, openLedger, sumLedgers } from './ledger.ts';
+import { type Ledger, openLedger, settleLanes } from './ledger.ts';
 import { type Ended, killAfter, startProduct } from './product.ts';
 
 /** Kills of one image before it may come to its end. */
@@ -53,10 +53,7 @@ export async function runImageKills(subject: ImageSubjectName, options: ImageKil
       }
       return ledger;
     });
-    const settled = await Promise.allSettled(lanes);
-    const broken = settled.find((one) => one.status === 'rejected');
-    if (broken) throw broken.reason;
-    return sumLedgers(settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+    return await settleLanes(lanes);
   } finally {
     await registry.stop();
   }

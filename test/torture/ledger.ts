@@ -35,6 +35,14 @@ export function openLedger(): Ledger {
   };
 }
 
+/** What all lanes wrote down, once each is over, so that none works on when another fails. Rejects with why the first one did. */
+export async function settleLanes(lanes: readonly Promise<Ledger>[]): Promise<Ledger> {
+  const settled = await Promise.allSettled(lanes);
+  const broken = settled.find((one) => one.status === 'rejected');
+  if (broken) throw broken.reason;
+  return sumLedgers(settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+}
+
 /** One ledger for what several lanes wrote down. */
 export function sumLedgers(ledgers: readonly Ledger[]): Ledger {
   const sum = openLedger();

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { numbersFrom } from '../../fixtures/misbehaving/content.ts';
 import type { StoragePlace } from '../places/place.ts';
 import { PLACES } from '../places/places.ts';
-import { type Ledger, openLedger, sumLedgers } from './ledger.ts';
+import { type Ledger, openLedger, settleLanes } from './ledger.ts';
 import { sweep } from './leftovers.ts';
 import { startProduct } from './product.ts';
 import { runRemoteChain } from './remote-chain.ts';
@@ -76,10 +76,7 @@ async function killDirection(subject: Subject, options: RemoteKillOptions): Prom
     await rm(lane.place.directory, { recursive: true, force: true });
     return ledger;
   });
-  const settled = await Promise.allSettled(lanes);
-  const broken = settled.find((one) => one.status === 'rejected');
-  if (broken) throw broken.reason;
-  return sumLedgers(settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+  return settleLanes(lanes);
 }
 
 /** The lane with what an undisturbed run takes besides its bytes: the moments of the kills reach a little beyond its end. */

@@ -1,11 +1,10 @@
-import { run } from '../../engine.ts';
+import { type RunTools, run } from '../../engine.ts';
 import { TransferError } from '../../errors.ts';
 import type { FindListed } from '../../integrity/listed.ts';
 import { formatLocation } from '../../location.ts';
 import type { Emit, Outcome } from '../../outcome.ts';
 import type { Digest } from '../../protocol.ts';
 import type { Environment, Place, TransferRequest } from '../../request.ts';
-import { safeText } from '../../safe-text.ts';
 import { lastName } from '../arguments.ts';
 import { badInput } from '../failures.ts';
 import { openCacheOf } from '../open-cache.ts';
@@ -13,12 +12,14 @@ import { CP_OPTIONS } from '../options.ts';
 import { parseOptions } from '../parse-options.ts';
 import { openSession, type ServiceValues } from '../session.ts';
 import { type RunValues, randomFrom, runOptions } from '../settings.ts';
+import { warnOnce } from '../warn-once.ts';
 
 /** How one file is moved for a command. */
 export interface MoveCall {
   readonly values: ServiceValues &
     Pick<RunValues, 'cache' | 'cacheSize' | 'cacheAge' | 'state'> & {
       readonly checksums?: readonly string[];
+      readonly threads?: number;
     };
   readonly env: Environment;
   readonly signal: AbortSignal;
@@ -34,13 +35,43 @@ export interface MoveCall {
  * `--checksums` lists and the services tell, by way of the cache where a digest is known. Rejects with why it is not there.
  */
 export async function moveFile(source: Place, destination: Place, call: MoveCall): Promise<Outcome> {
-  const { values, env, signal, say, onBytes, expected = [] } = call;
-  const initial = parseOptions([], CP_OPTIONS, { env }).values;
-  const warned = new Set<string>();
-  const warn = (key: string, message: string) => {
-    if (!warned.has(key)) say(`warning: ${safeText(message)}`);
-    warned.add(key);
-  };
+  const { values, env, say } = call;
+  const warn = warnOnce(say);
+  const endpoints = openSession(values, { env, connections: initialOf(env).threads, warn });
+  const catalogs = await openListed(values.checksums ?? [], warn);
+  const cache = await openCacheOf(values);
+  try {
+    // Lists know it by its name or its URL; what it is called here is of no interest.
+    const name = lastName(source.location);
+    const findListed = catalogs && (() => catalogs.find(name, source.location));
+    const outcome = await moveBy(
+      { open: endpoints.open, cache, findListed, warn },
+      source,
+      destination,
+      call,
+    );
+    const [from, to] = [source, destination].map(({ location }) => formatLocation(location));
+    return requireArrived(outcome, `copy \`${from}\` to \`${to}\``);
+  } finally {
+    cache?.close();
+    catalogs?.close();
+    await endpoints.close();
+  }
+}
+
+/** What moving one file takes. */
+export interface MoveTools extends Pick<RunTools, 'open' | 'cache'> {
+  readonly findListed?: RunTools['findListed'] | undefined;
+  readonly warn?: (key: string, message: string) => void;
+}
+
+/** The same with endpoints that are open, as one item of a run; undefined when it was not begun. */
+export async function moveBy(
+  { open, cache, findListed, warn }: MoveTools,
+  source: Place,
+  destination: Place,
+  { values, env, signal, onBytes, expected = [] }: Omit<MoveCall, 'say'>,
+): Promise<Outcome | undefined> {
   let outcome: Outcome | undefined;
   let total: number | undefined;
   const emit: Emit = (event) => {
@@ -48,30 +79,33 @@ export async function moveFile(source: Place, destination: Place, call: MoveCall
     else if (event.type === 'item-size') total = event.bytes;
     else if (event.type === 'progress') onBytes?.(event.bytes, total);
     else if (event.type === 'resumed') onBytes?.(event.from, total);
-    else if (event.type === 'warning') warn(event.key, event.message);
+    else if (event.type === 'warning') warn?.(event.key, event.message);
   };
-  const request = requestFor(source, destination, expected);
   const input = {
     total: 1,
     async *requests(kind: string) {
-      if (kind === 'transfer') yield request;
+      if (kind === 'transfer') yield requestFor(source, destination, expected);
     },
   };
-  const endpoints = openSession(values, { env, connections: initial.threads, warn });
-  const catalogs = await openListed(values.checksums ?? [], warn);
-  const cache = await openCacheOf(values);
-  try {
-    // Lists know it by its name or its URL; what it is called here is of no interest.
-    const name = lastName(source.location);
-    const listed = catalogs ? { findListed: () => catalogs.find(name, source.location) } : {};
-    const tools = { open: endpoints.open, emit, random: randomFrom(env), cache, ...listed };
-    await run(input, runOptions({ ...initial, ...values, checksums: [] }, env), tools, signal);
-  } finally {
-    cache?.close();
-    catalogs?.close();
-    await endpoints.close();
-  }
-  return arrived(outcome, request);
+  const initial = initialOf(env);
+  const tools = { open, emit, random: randomFrom(env), cache, ...(findListed ? { findListed } : {}) };
+  await run(input, runOptions({ ...initial, ...values, checksums: [] }, env), tools, signal);
+  return outcome;
+}
+
+/** As `bridle cp` goes when nobody says otherwise. */
+const initialOf = (env: Environment) => parseOptions([], CP_OPTIONS, { env }).values;
+
+/** The outcome of what is there now; throws why it is not. `doing` names what was canceled. */
+export function requireArrived(outcome: Outcome | undefined, doing: string): Outcome {
+  if (outcome?.status === 'done' || outcome?.status === 'skipped') return outcome;
+  const { failure } = outcome ?? {};
+  if (!failure) throw new TransferError('canceled', `${doing}: canceled`);
+  throw new TransferError(
+    failure.code,
+    failure.message,
+    failure.hint === undefined ? {} : { hint: failure.hint },
+  );
 }
 
 async function openListed(
@@ -98,16 +132,4 @@ function requestFor(source: Place, destination: Place, expected: readonly Digest
     verifySymlinkSource: true,
     expected,
   };
-}
-
-function arrived(outcome: Outcome | undefined, { sources, destinations }: TransferRequest): Outcome {
-  if (outcome?.status === 'done' || outcome?.status === 'skipped') return outcome;
-  const { failure } = outcome ?? {};
-  const [from, to] = [sources, destinations].map(([place]) => place && formatLocation(place.location));
-  if (!failure) throw new TransferError('canceled', `copy \`${from}\` to \`${to}\`: canceled`);
-  throw new TransferError(
-    failure.code,
-    failure.message,
-    failure.hint === undefined ? {} : { hint: failure.hint },
-  );
 }

@@ -1,8 +1,7 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { toTransferError } from '../../errors.ts';
 import { compressionOf, inflateArchive } from '../../image/archive/inflate.ts';
 import { beginsAsSif } from '../../image/sif/layout.ts';
+import { firstBytes } from '../../local/first-bytes.ts';
 import { formatLocation, localLocation } from '../../location.ts';
 import { formatSize, safeText } from '../../report/format.ts';
 import type { Place } from '../../request.ts';
@@ -19,13 +18,15 @@ const HEAD_BYTES = 64;
 /** A file that holds an image, on this machine and not compressed as a whole. */
 export interface ReadyFile {
   readonly path: string;
-  readonly isSif: boolean;
+  /** Undefined for what is no file, or not there: whoever opens it says so. */
+  readonly isSif: boolean | undefined;
 }
 
 /** Fetches the file where it is elsewhere, and unpacks an archive that is compressed as a whole: below `TMPDIR`, for as long as the command runs. */
 export async function readyFile({ path: given, place }: NamedFile, work: Work): Promise<ReadyFile> {
   const path = place ? await fetched(place, work) : resolve(given);
-  const head = firstBytes(path);
+  const head = firstBytes(path, HEAD_BYTES);
+  if (!head) return { path, isSif: undefined };
   if (beginsAsSif(head)) return { path, isSif: true };
   const compression = compressionOf(head);
   if (!compression) return { path, isSif: false };
@@ -48,20 +49,4 @@ async function fetched(place: Place, work: Work): Promise<string> {
   const call = { values, env: io.env, signal, say, onBytes: shown.onBytes };
   await moveFile(place, { location: localLocation(path) }, call).finally(shown.end);
   return path;
-}
-
-/** Empty for directories, and for what is not there: whoever opens it says why. */
-function firstBytes(path: string): Uint8Array {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return new Uint8Array();
-  const head = Buffer.alloc(HEAD_BYTES);
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      return head.subarray(0, readSync(fd, head, 0, head.length, 0));
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw toTransferError(error, `read the image \`${path}\``);
-  }
 }

@@ -1,25 +1,20 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { formatReference, parseReference } from '../../image/reference.ts';
 import { pushImage } from '../../image/registry/push.ts';
 import { sifArtifact } from '../../image/sif/artifact.ts';
-import { beginsAsSif } from '../../image/sif/layout.ts';
 import { parseUrl } from '../../location.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import type { ReadyFile } from './open-file.ts';
 import { showBytes } from './progress.ts';
 import type { Work } from './tools.ts';
 
-/** Enough to tell a SIF file from all else. */
-const HEAD_BYTES = 64;
-
 /** Throws `invalid-request` for a SIF file that is to become an image of layers, and for anything else that is to be kept as a SIF file. */
 export function refuseMixed(
-  { path, shown }: { readonly path: string; readonly shown: string },
+  { isSif, shown }: Pick<ReadyFile, 'isSif'> & { readonly shown: string },
   name: string,
   isArtifact: boolean,
 ): void {
-  const isSif = startsAsSif(path);
   if (isSif === undefined || isSif === isArtifact) return;
   throw isSif
     ? new TransferError('invalid-request', `\`${shown}\` is a SIF file, and has no layers to push`, {
@@ -32,21 +27,6 @@ export function refuseMixed(
           hint: `an image is pushed to \`docker://${name.replace(/^oras:\/+/i, '')}\`, or made a SIF file by \`bridle image convert\``,
         },
       );
-}
-
-/** Undefined where that cannot be told: whoever opens it says why. */
-function startsAsSif(path: string): boolean | undefined {
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      const head = Buffer.alloc(HEAD_BYTES);
-      return beginsAsSif(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return undefined;
-  }
 }
 
 /** `bridle image push FILE.sif oras://REF`: the file as one blob, as apptainer keeps it. */

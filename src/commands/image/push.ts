@@ -24,8 +24,8 @@ export async function push([file, name, more]: readonly string[], work: Work): P
   const isArtifact = /^oras:\/\//i.test(name);
   const named = parseImage(file);
   const source = named.kind === 'file' ? named : { path: file };
-  const { path } = await readyFile(source, work);
-  refuseMixed({ path, shown: source.path }, name, isArtifact);
+  const { path, isSif } = await readyFile(source, work);
+  refuseMixed({ isSif, shown: source.path }, name, isArtifact);
   if (isArtifact) return pushSif(path, name, work);
   const { image } = await openImage(path, { ...source, platform: work.platform, signal });
   const { reference, secret } = registryImage(name);

@@ -3,9 +3,9 @@ import type { RegistrySettings } from '../../image/registry/hosts.ts';
 import type { RegistryTools } from '../../image/registry/resolve.ts';
 import { localLocation, type UrlSecret } from '../../location.ts';
 import type { HttpClient } from '../../protocol.ts';
-import { safeText } from '../../report/format.ts';
 import type { Environment } from '../../request.ts';
 import { openCredentials, openHttp, type ServiceValues } from '../session.ts';
+import { warnOnce } from '../warn-once.ts';
 
 /** Connections with one registry: three layers, and what is asked meanwhile. */
 const CONNECTIONS = 4;
@@ -25,11 +25,7 @@ export function openRegistries(
   settings: RegistrySettings,
   { env, say }: { readonly env: Environment; readonly say: (line: string) => void },
 ): Registries {
-  const warned = new Set<string>();
-  const warn = (key: string, message: string) => {
-    if (!warned.has(key)) say(`warning: ${safeText(message)}`);
-    warned.add(key);
-  };
+  const warn = warnOnce(say);
   const http = openHttp(values, { env, connections: CONNECTIONS, warn });
   let credentials: ReturnType<typeof openCredentials> | undefined;
   return {

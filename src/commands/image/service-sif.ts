@@ -3,20 +3,17 @@ import type { Cache } from '../../cache/cache.ts';
 import { systemClock } from '../../clock.ts';
 import { type ReadThrough, readThrough } from '../../digesting.ts';
 import type { Endpoints } from '../../endpoints.ts';
-import { run } from '../../engine.ts';
-import { TransferError } from '../../errors.ts';
 import { patiently } from '../../image/registry/find-patiently.ts';
 import { keepCachedFile } from '../../image/sif-service/keep-cached.ts';
 import { retryUnit } from '../../layers.ts';
 import { formatLocation, localLocation, parseUrl } from '../../location.ts';
-import type { Emit, Outcome } from '../../outcome.ts';
 import type { Algorithm, Digest, Endpoint, ServiceFact } from '../../protocol.ts';
-import type { Environment, Place, TransferRequest } from '../../request.ts';
+import type { Environment, Place } from '../../request.ts';
 import { openCacheOf } from '../open-cache.ts';
-import { CP_OPTIONS } from '../options.ts';
-import { parseOptions } from '../parse-options.ts';
 import { openSession, type ServiceValues } from '../session.ts';
-import { type RunValues, randomFrom, runOptions } from '../settings.ts';
+import type { RunValues } from '../settings.ts';
+import { warnOnce } from '../warn-once.ts';
+import { moveBy, requireArrived } from './moved.ts';
 
 /** The place of a SIF file at a service that an argument names; undefined for any other. Throws `invalid-request`. */
 export function serviceSif(text: string): Place | undefined {
@@ -53,11 +50,7 @@ export async function withSif<T>(
   use: (sif: NamedSif, endpoints: Endpoints) => Promise<T>,
 ): Promise<T> {
   const { values, env, signal, say } = call;
-  const warned = new Set<string>();
-  const warn = (key: string, message: string) => {
-    if (!warned.has(key)) say(`warning: ${message}`);
-    warned.add(key);
-  };
+  const warn = warnOnce(say);
   const endpoints = openSession(values, { env, connections: 1, warn });
   try {
     const endpoint = await endpoints.open(place);
@@ -123,49 +116,21 @@ async function transfer(
   place: Place,
   call: SifCall & { readonly path: string; readonly endpoints: Endpoints },
 ): Promise<FetchedSif> {
-  const { values, env, signal, onBytes, path, endpoints } = call;
-  let total = sif.size;
-  let outcome: Outcome | undefined;
-  const emit: Emit = (event) => {
-    if (event.type === 'item-ended') outcome = event.outcome;
-    else if (event.type === 'item-size') total = event.bytes;
-    else if (event.type === 'progress') onBytes?.(event.bytes, total);
-    else if (event.type === 'resumed') onBytes?.(event.from, total);
-  };
-  const input = {
-    total: 1,
-    async *requests(kind: string) {
-      if (kind === 'transfer') yield requestFor(place, path, sif.digest);
+  const { path, endpoints, values } = call;
+  const expected = sif.digest ? [sif.digest] : [];
+  const outcome = await moveBy(
+    { open: endpoints.open },
+    place,
+    { location: localLocation(path) },
+    {
+      ...call,
+      // What has a digest that names it came by way of the cache.
+      values: { ...values, cache: undefined, threads: 1 },
+      expected,
     },
-  };
-  const initial = parseOptions([], CP_OPTIONS, { env }).values;
-  const options = { ...runOptions({ ...initial, ...values }, env), threads: 1 };
-  await run(input, options, { open: endpoints.open, emit, random: randomFrom(env) }, signal);
-  return fetched(sif, outcome);
-}
-
-function requestFor(source: Place, path: string, digest: Digest | undefined): TransferRequest {
-  return {
-    kind: 'transfer',
-    index: 0,
-    lfn: '',
-    linkage: 'unknown',
-    sources: [source],
-    destinations: [{ location: localLocation(path) }],
-    generateChecksum: false,
-    verifyRemote: false,
-    verifySymlinkSource: true,
-    expected: digest ? [digest] : [],
-  };
-}
-
-function fetched(sif: NamedSif, outcome: Outcome | undefined): FetchedSif {
-  if (outcome?.status === 'done') return { sif, bytes: outcome.bytes, resumedFrom: outcome.resumedFrom };
-  const { failure } = outcome ?? {};
-  if (!failure) throw new TransferError('canceled', `pull \`${sif.name}\`: canceled`);
-  throw new TransferError(failure.code, failure.message, {
-    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-  });
+  );
+  const { bytes, resumedFrom } = requireArrived(outcome, `pull \`${sif.name}\``);
+  return { sif, bytes, resumedFrom };
 }
 
 /** The sha256 of all of the file, which is compared with the service's own digest. */

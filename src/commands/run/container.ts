@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { imageFileName } from '../../image/file-name.ts';
@@ -14,6 +14,7 @@ import { type ContainerOrder, containerName } from '../../job/containers/order.t
 import { planContainer } from '../../job/containers/plan.ts';
 import { hasSubordinateIds } from '../../job/containers/subordinate-ids.ts';
 import { splitCommand } from '../../job/words.ts';
+import { firstBytes } from '../../local/first-bytes.ts';
 import { formatLocation } from '../../location.ts';
 import { knownSchemes } from '../../registry.ts';
 import { shellWord } from '../../shell-word.ts';
@@ -113,22 +114,8 @@ function formOf(image: string): { readonly image: string; readonly form: ImageFo
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat) return { image, form: 'name' };
   if (stat.isDirectory()) return { image: path, form: 'directory' };
-  const head = firstBytes(path);
+  const head = firstBytes(path, HEAD_BYTES) ?? new Uint8Array();
   return { image: path, form: beginsAsSif(head) || beginsAsSquashfs(head) ? 'sif' : 'archive' };
-}
-
-function firstBytes(path: string): Uint8Array {
-  const head = Buffer.alloc(HEAD_BYTES);
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      return head.subarray(0, readSync(fd, head, 0, head.length, 0));
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw toTransferError(error, `read the image \`${path}\``);
-  }
 }
 
 function splitWords(words: string): string[] {
@@ -156,7 +143,7 @@ function orderOf(choice: ContainerChoice, place: ContainerPlace): ContainerOrder
     name: containerName(),
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
-    hasMoreIds: hasSubordinateIds(),
+    hasMoreIds: engine.name === 'podman' && hasSubordinateIds(),
     ...place,
   };
 }

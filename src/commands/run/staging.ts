@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Cache } from '../../cache/cache.ts';
 import type { Endpoints } from '../../endpoints.ts';
 import { type RunTools, run } from '../../engine.ts';
 import type { Gate } from '../../gate.ts';
@@ -7,7 +8,6 @@ import type { Emit, Outcome } from '../../outcome.ts';
 import type { Place, TransferRequest } from '../../request.ts';
 import { gather } from '../audience.ts';
 import type { Io } from '../io.ts';
-import { openCacheOf } from '../open-cache.ts';
 import { type RunValues, randomFrom, runOptions } from '../settings.ts';
 import type { JobFile } from './spec.ts';
 
@@ -21,6 +21,7 @@ export interface Stager {
   readonly values: RunValues;
   readonly io: Io;
   readonly endpoints: Endpoints;
+  readonly cache: Cache | undefined;
   readonly findListed?: RunTools['findListed'];
   readonly signal: AbortSignal;
   readonly gate?: Gate;
@@ -54,7 +55,7 @@ type Ends = Pick<TransferRequest, 'sources' | 'destinations'>;
 
 async function stage(
   files: readonly JobFile[],
-  { values, io, endpoints, findListed, signal, gate, onEnded }: Stager,
+  { values, io, endpoints, cache, findListed, signal, gate, onEnded }: Stager,
   endsOf: (file: JobFile) => Ends,
 ): Promise<Staged[]> {
   if (files.length === 0) return [];
@@ -74,7 +75,6 @@ async function stage(
       if (kind === 'transfer') yield* requests;
     },
   };
-  const cache = await openCacheOf(values);
   const tools = {
     open: endpoints.open,
     emit,
@@ -86,7 +86,6 @@ async function stage(
   try {
     await run(input, runOptions(values, io.env), tools, signal);
   } finally {
-    cache?.close();
     await audience.close();
   }
   return files.map((file, index) => ({ file, outcome: outcomes[index] }));

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { open, rm } from 'node:fs/promises';
-import { onAbort } from '../../abort.ts';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { findProgram } from '../../find-program.ts';
 import { openSource, statPath } from '../../local/source.ts';
@@ -8,8 +6,9 @@ import type { Bytes } from '../../protocol.ts';
 import { safeText } from '../../safe-text.ts';
 import { giveBack } from '../../slabs.ts';
 import { gunzipped } from '../layers/gzip.ts';
-import { INFLATION, type InflationLimits } from '../layers/uncompressed.ts';
+import { mostInflated } from '../layers/uncompressed.ts';
 import { unzstd } from '../layers/zstd.ts';
+import { type Program, room, startProgram } from '../program.ts';
 import { readHeader } from '../tar/header.ts';
 import { BLOCK } from '../tar/member.ts';
 
@@ -24,9 +23,6 @@ const MAGIC: Readonly<Record<Compression, readonly number[]>> = {
   xz: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
 };
 
-/** Bytes of a program's complaints that are kept. */
-const KEPT = 4096;
-
 /** How a file that begins with these bytes is compressed; 6 of them tell. Undefined when it is not. */
 export function compressionOf(head: Uint8Array): Compression | undefined {
   const found = Object.entries(MAGIC).find(([, magic]) => magic.every((byte, at) => head[at] === byte));
@@ -38,17 +34,16 @@ export interface InflateCall {
   /** Directories of programs, as `PATH` has them: bzip2 and xz are unpacked by the programs of their name. */
   readonly programs: string;
   readonly signal: AbortSignal;
-  readonly limits?: InflationLimits;
 }
 
 /**
  * The tar archive that the compressed file `path` holds lies in `to`, which must be absent; nothing is there on a failure.
  * Resolves with its bytes. Rejects with `invalid-request` when the data is cut or broken, is no archive, or inflates
- * beyond `limits`, and with `unsupported` when a program that it takes is not there.
+ * beyond what a layer may, and with `unsupported` when a program that it takes is not there.
  */
 export async function inflateArchive(path: string, to: string, call: InflateCall): Promise<number> {
   const doing = `unpacking the archive \`${path}\``;
-  const { compression, programs, signal, limits } = call;
+  const { compression, programs, signal } = call;
   const { size: stored = 0 } = await statPath(path, { follow: true });
   const file = await open(to, 'wx', 0o600).catch((error: unknown) => {
     throw toTransferError(error, doing);
@@ -62,7 +57,7 @@ export async function inflateArchive(path: string, to: string, call: InflateCall
           ? unzstd(source[Symbol.asyncIterator]())
           : byProgram(compression, source, { programs, signal });
     let size = 0;
-    for await (const chunk of archived(bounded(unpacked, stored, limits))) {
+    for await (const chunk of archived(bounded(unpacked, stored))) {
       await file.write(chunk, 0, chunk.length, size);
       size += chunk.length;
     }
@@ -76,13 +71,8 @@ export async function inflateArchive(path: string, to: string, call: InflateCall
   }
 }
 
-async function* bounded(
-  bytes: Bytes,
-  stored: number,
-  limits: InflationLimits = {},
-): AsyncGenerator<Uint8Array> {
-  const { most = INFLATION.most, ratio = INFLATION.ratio } = limits;
-  const bound = Math.min(most, Math.max(limits.most ?? INFLATION.unsuspected, ratio * stored));
+async function* bounded(bytes: Bytes, stored: number): AsyncGenerator<Uint8Array> {
+  const bound = mostInflated(stored);
   let size = 0;
   for await (const chunk of bytes) {
     size += chunk.length;
@@ -128,62 +118,32 @@ async function* byProgram(
       hint: `install Debian's \`${packages[compression]}\`: apt-get install ${packages[compression]}`,
     });
   }
-  const child = spawn(program.file, ['--decompress', '--stdout'], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { PATH: programs, LC_ALL: 'C' },
-  });
-  const stopWaiting = onAbort(signal, () => child.kill('SIGKILL'));
-  let said = '';
-  child.stderr.setEncoding('latin1').on('data', (text: string) => {
-    said = (said + text).slice(-KEPT);
-  });
-  const ended = new Promise<string | undefined>((resolve) => {
-    child.on('error', (error) => resolve(toTransferError(error, 'starting it').message));
-    child.on('close', (status, name) =>
-      resolve(status === 0 ? undefined : said.trim() || `ended with ${name ?? `status ${status}`}`),
-    );
-  });
-  // Why it takes no more is told by its end.
-  child.stdin.on('error', () => undefined);
+  const running = startProgram(program.file, ['--decompress', '--stdout'], { path: programs, signal });
   let failure: { readonly error: unknown } | undefined;
-  const feeding = feed(child.stdin, source).catch((error: unknown) => {
+  const feeding = feed(running, source).catch((error: unknown) => {
     failure = { error };
-    child.kill('SIGKILL');
+    running.child.kill('SIGKILL');
   });
   try {
-    for await (const chunk of child.stdout) yield chunk as Buffer;
+    for await (const chunk of running.output) yield chunk as Buffer;
     await feeding;
-    const problem = await ended;
+    const { status, said } = await running.ended;
     if (failure) throw failure.error;
     if (signal.aborted) throw new TransferError('canceled', 'canceled');
-    if (problem !== undefined) {
-      throw new TransferError('invalid-request', `\`${program.file}\`: ${safeText(problem)}`);
-    }
+    if (status !== 0) throw new TransferError('invalid-request', `\`${program.file}\`: ${safeText(said)}`);
   } finally {
-    stopWaiting();
-    child.kill('SIGKILL');
-    await ended;
+    await running.stop();
   }
 }
 
-async function feed(
-  input: NodeJS.WritableStream & { readonly destroyed?: boolean },
-  source: Bytes,
-): Promise<void> {
+async function feed(program: Program, source: Bytes): Promise<void> {
+  const { input } = program;
   for await (const chunk of source) {
     if (input.destroyed) return;
     // A slab is lent again as soon as it is given back.
     const isRoom = input.write(Buffer.from(chunk));
     giveBack(chunk);
-    if (!isRoom) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          input.off('drain', done).off('close', done);
-          resolve();
-        };
-        input.on('drain', done).on('close', done);
-      });
-    }
+    if (!isRoom) await room(program);
   }
   input.end();
 }

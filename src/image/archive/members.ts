@@ -1,4 +1,4 @@
-import { digestOf } from '../documents.ts';
+import { digestOf, hexOf } from '../documents.ts';
 import type { Descriptor, Image, Layer } from '../image.ts';
 import { MEDIA } from '../media-types.ts';
 import { bodyPadding, END_OF_ARCHIVE, memberHeader } from '../tar/write.ts';
@@ -65,7 +65,7 @@ export function contentsOf(image: Image, format: ArchiveFormat): readonly Conten
   const layers = new Map(image.layers.map((layer) => [layer.descriptor.digest, layer]));
   const configName =
     format === 'docker-archive'
-      ? `${hexOf(image.config.descriptor)}.json`
+      ? `${hexOf(image.config.descriptor.digest)}.json`
       : blobPath(image.config.descriptor);
   return [
     ...(format === 'docker-archive' ? [] : layoutFiles(image)),
@@ -94,11 +94,7 @@ export function blobPath({ digest }: Descriptor): string {
 function plainName(descriptor: Descriptor): string {
   const { mediaType } = descriptor;
   const end = /gzip$/.test(mediaType) ? '.tar.gz' : /zstd$/.test(mediaType) ? '.tar.zst' : '.tar';
-  return `${hexOf(descriptor)}${end}`;
-}
-
-function hexOf({ digest }: Descriptor): string {
-  return digest.slice(digest.indexOf(':') + 1);
+  return `${hexOf(descriptor.digest)}${end}`;
 }
 
 /** One image with one name: what loads it prints a name only then, and who runs it needs one. */

@@ -20,8 +20,15 @@ export interface UncompressedOptions extends InflationLimits {
 
 const GIB = 2 ** 30;
 
-/** The limits when nobody says others, and what anything may be, however small it is stored. */
-export const INFLATION = { most: 256 * GIB, ratio: 200, unsuspected: GIB } as const;
+const MOST = 256 * GIB;
+const RATIO = 200;
+/** What anything may be, however small it is stored. */
+const UNSUSPECTED = GIB;
+
+/** Bytes that what is stored in `stored` of them may become. */
+export function mostInflated(stored: number, { most = MOST, ratio = RATIO }: InflationLimits = {}): number {
+  return Math.min(most, Math.max(UNSUSPECTED, ratio * stored));
+}
 
 /**
  * The tar archive that `layer` holds, whatever its media type says of the compression: gzip (RFC 1952), zstd (RFC 8878)
@@ -43,8 +50,8 @@ async function* verified(
   stored: Bytes,
   limits: UncompressedOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { ratio = INFLATION.ratio, most = INFLATION.most, isKnown = false } = limits;
-  const bound = Math.min(most, Math.max(INFLATION.unsuspected, ratio * layer.descriptor.size));
+  const { isKnown = false } = limits;
+  const bound = mostInflated(layer.descriptor.size, limits);
   const [algorithm = '', expected] = layer.diffId.split(':');
   if (algorithm !== 'sha256' && algorithm !== 'sha512') {
     throw new TransferError(

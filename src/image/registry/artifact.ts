@@ -1,17 +1,22 @@
-import { TransferError } from '../../errors.ts';
 import type { Bytes } from '../../protocol.ts';
-import { type Manifest, type Pointer, requireSif } from '../documents.ts';
+import { hexOf, type Manifest, type Pointer, requireSif } from '../documents.ts';
 import type { Platform } from '../image.ts';
-import { choosePlatform, formatPlatform, hostPlatform, imagesIn } from '../platform.ts';
+import { choosePlatform, hostPlatform, imagesIn } from '../platform.ts';
 import { formatReference, manifestName, type Reference } from '../reference.ts';
 import type { RemoteSif } from '../sif-service/found.ts';
 import { type BlobSource, fetchBlob } from './blobs.ts';
 import type { Registry } from './client.ts';
 import { describeLimit } from './limits.ts';
-import { type Document, fetchDocument, inPlaces, type RegistryTools, type Search } from './resolve.ts';
+import {
+  type Document,
+  fetchDocument,
+  inPlaces,
+  nothingFor,
+  type RegistryTools,
+  refuseDepth,
+  type Search,
+} from './resolve.ts';
 
-/** Indexes inside of indexes. */
-const MOST_DEPTH = 4;
 const TITLE = 'org.opencontainers.image.title';
 const CREATED = 'org.opencontainers.image.created';
 
@@ -71,10 +76,6 @@ async function findIn(
   };
 }
 
-function hexOf(digest: string): string {
-  return digest.slice(digest.indexOf(':') + 1);
-}
-
 /** Asked for with the first byte: bytes that nobody iterates hold no connection. */
 async function* lazily(
   source: BlobSource,
@@ -94,19 +95,15 @@ async function choose(
 ): Promise<{ readonly document: Document; readonly manifest: Manifest }> {
   const { parsed } = document;
   if (parsed.kind === 'manifest') return { document, manifest: parsed };
-  if (depth === MOST_DEPTH) {
-    throw new TransferError(
-      'unexpected',
-      `${search.doing}: indexes inside of indexes, more than ${MOST_DEPTH} deep`,
-    );
-  }
+  refuseDepth(depth, search);
   const files = imagesIn(parsed.entries);
   const [only] = files;
   // A single entry need not say what it is for.
   const best = choosePlatform(files, wanted) ?? (files.length === 1 && !only?.platform ? only : undefined);
   if (best) return choose(await fetchDocument(search, best.digest, best), wanted, search, depth + 1);
-  const offered = files.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : []));
-  throw new TransferError('not-found', `${search.doing}: it has nothing for ${formatPlatform(wanted)}`, {
-    hint: offered.length === 0 ? 'its index names no platform' : `it has ${[...new Set(offered)].join(', ')}`,
-  });
+  throw nothingFor(
+    wanted,
+    files.flatMap(({ platform }) => (platform ? [platform] : [])),
+    search,
+  );
 }

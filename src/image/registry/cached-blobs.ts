@@ -5,7 +5,7 @@ import { isMismatch } from '../../errors.ts';
 import type { Bytes } from '../../protocol.ts';
 import { skipping } from '../../skipping.ts';
 import { giveBack } from '../../slabs.ts';
-import type { Pointer } from '../documents.ts';
+import { hexOf, type Pointer } from '../documents.ts';
 import { requireBlob, startSeen, verified } from '../verified.ts';
 import { type BlobReader, type BlobSource, createBlobReader, fetchBlob } from './blobs.ts';
 
@@ -65,7 +65,7 @@ export function cachedBlobs(source: BlobSource, cache: Cache): BlobReader {
 }
 
 function subjectOf({ digest }: Pointer) {
-  return { digest: { algorithm: 'sha256', value: digest.slice(digest.indexOf(':') + 1) } } as const;
+  return { digest: { algorithm: 'sha256', value: hexOf(digest) } } as const;
 }
 
 /** The bytes; `drop` is called when they turn out to be wrong. */

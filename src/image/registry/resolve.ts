@@ -183,12 +183,7 @@ async function choose(
 ): Promise<{ readonly document: Document; readonly offered?: readonly Platform[] }> {
   const { parsed } = document;
   if (parsed.kind === 'manifest') return { document };
-  if (depth === MOST_DEPTH) {
-    throw new TransferError(
-      'unexpected',
-      `${search.doing}: indexes inside of indexes, more than ${MOST_DEPTH} deep`,
-    );
-  }
+  refuseDepth(depth, search);
   const images = imagesIn(parsed.entries);
   const offered = images.flatMap(({ platform }) => (platform ? [platform] : []));
   // An entry need not say what it is for: then what is behind it does.
@@ -204,8 +199,23 @@ async function choose(
       if (best || !(error instanceof TransferError) || error.code !== 'not-found') throw error;
     }
   }
+  throw nothingFor(wanted, offered, search);
+}
+
+/** Throws `unexpected` for a chain of indexes that has no end. */
+export function refuseDepth(depth: number, { doing }: Pick<Search, 'doing'>): void {
+  if (depth < MOST_DEPTH) return;
+  throw new TransferError('unexpected', `${doing}: indexes inside of indexes, more than ${MOST_DEPTH} deep`);
+}
+
+/** Why an index that has `offered` has nothing that is wanted. */
+export function nothingFor(
+  wanted: Platform,
+  offered: readonly Platform[],
+  { doing }: Pick<Search, 'doing'>,
+): TransferError {
   const list = [...new Set(offered.map(formatPlatform))].join(', ');
-  throw new TransferError('not-found', `${search.doing}: it has nothing for ${formatPlatform(wanted)}`, {
+  return new TransferError('not-found', `${doing}: it has nothing for ${formatPlatform(wanted)}`, {
     hint: list === '' ? 'its index names no platform' : `it has ${list}`,
   });
 }

@@ -1,7 +1,8 @@
 import type { Cache } from '../../cache/cache.ts';
-import { readContent } from '../../cache/read.ts';
+import { readAndClose } from '../../cache/read.ts';
 import { TransferError } from '../../errors.ts';
 import type { Bytes, Context, Endpoint, ReadCall } from '../../protocol.ts';
+import { findOnce } from '../find-once.ts';
 import type { OpenedSif, RemoteSif } from './found.ts';
 
 /** Who runs a SIF file: apptainer makes those that it pulls executable. */
@@ -19,30 +20,19 @@ export function sifEndpoint(
 ): Endpoint {
   const { format, cache } = context;
   refuseFormat(format);
-  let found: Promise<RemoteSif> | undefined;
-
-  /** Looked for once: a tag that moves meanwhile would make two files of one. */
-  function find(signal: AbortSignal, isFresh: boolean): Promise<RemoteSif> {
-    if (found && !isFresh) return found;
-    const finding = search(signal);
-    found = finding;
-    finding.catch(() => {
-      if (found === finding) found = undefined;
-    });
-    return finding;
-  }
+  const find = findOnce(search);
 
   return {
     service,
     usesCache: cache !== undefined,
 
     async stat(_, { signal }) {
-      const { size, version, digest } = await find(signal, false);
+      const { size, version, digest } = await find(signal);
       return { type: 'file', size, version, mode: MODE, ...(digest ? { digests: [digest] } : {}) };
     },
 
     async read(_, call) {
-      const sif = await find(call.signal, call.fresh ?? false);
+      const sif = await find(call.signal, call.fresh);
       const refuseOther = (version: string | undefined) => {
         if (call.version === undefined || version === call.version) return;
         throw new TransferError(
@@ -75,7 +65,7 @@ export function sifEndpoint(
     },
 
     async describe(_, { signal }) {
-      const { pinned, facts } = await find(signal, false);
+      const { pinned, facts } = await find(signal);
       return [{ label: 'name', text: pinned }, ...facts];
     },
   };
@@ -99,25 +89,8 @@ async function openCached(sif: RemoteSif, call: ReadCall, cache: Cache): Promise
   const wanted = { subject, name, ...(size === undefined ? {} : { size }), fetch };
   const obtained = await cache.obtain(wanted, { signal: call.signal });
   const { start = 0 } = call.range ?? {};
-  const { bytes } = readContent(obtained, { signal: call.signal, range: { start } });
-  const close = once(() => obtained.close());
-  return { bytes: closing(bytes, close), size: obtained.size, discard: async () => close() };
-}
-
-async function* closing(bytes: Bytes, close: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* bytes;
-  } finally {
-    close();
-  }
-}
-
-function once(work: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) work();
-    isDone = true;
-  };
+  const opened = readAndClose(obtained, { signal: call.signal, range: { start } });
+  return { ...opened, size: obtained.size };
 }
 
 async function* firstOf(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {

@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { onAbort } from '../../abort.ts';
-import { TransferError, toTransferError } from '../../errors.ts';
+import { TransferError } from '../../errors.ts';
 import { findProgram } from '../../find-program.ts';
 import type { Bytes } from '../../protocol.ts';
 import { safeText } from '../../safe-text.ts';
+import { type Program, room, startProgram } from '../program.ts';
 
 /** A program that makes a squashfs. */
 export interface Packer {
@@ -16,9 +15,6 @@ export interface Packer {
  * whoever runs it.
  */
 const PACKERS = ['tar2sqfs', 'mksquashfs'] as const;
-
-/** What is kept of what a packer prints: its reasons come last. */
-const KEPT = 4096;
 
 /** Pieces below this size go over together: a member is three of them. */
 const TOGETHER = 256 * 1024;
@@ -49,7 +45,7 @@ const COMPRESSION = 'gzip';
 /** The squashfs of what the archive `tar` holds lies in `to`, its bytes decided by the archive and the packer's version. */
 export async function packTar(tar: Bytes, call: PackCall): Promise<void> {
   const args = ['--quiet', '--no-skip', '--compressor', COMPRESSION, call.to];
-  await run(call, args, (child) => feed(child, tar));
+  await run(call, args, (program) => feed(program, tar));
 }
 
 /** The same of a directory, for a packer that reads no archives. */
@@ -67,77 +63,40 @@ export async function packTree(root: string, isOwned: boolean, call: PackCall): 
     ...time,
     ...owners,
   ];
-  await run(call, args, async (child) => void child.stdin?.end());
+  await run(call, args, async ({ input }) => void input.end());
 }
 
 async function run(
   { packer, signal, path, time }: PackCall,
   args: readonly string[],
-  work: (child: ChildProcess) => Promise<void>,
+  work: (program: Program) => Promise<void>,
 ): Promise<void> {
   const doing = `making a squashfs with \`${packer.file}\``;
   if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
-  const child = spawn(packer.file, args, {
-    stdio: ['pipe', 'ignore', 'pipe'],
-    // The other takes it as the latest time that any file may have, and has an option for what is meant.
-    env: {
-      PATH: path,
-      LC_ALL: 'C',
-      ...(packer.name === 'tar2sqfs' ? { SOURCE_DATE_EPOCH: String(time) } : {}),
-    },
-  });
-  let said = '';
-  child.stderr?.setEncoding('latin1').on('data', (text: string) => {
-    said = (said + text).slice(-KEPT);
-  });
-  // Why it takes no more is told by its end.
-  child.stdin?.on('error', () => undefined);
-  const ended = new Promise<string | undefined>((resolve) => {
-    child.on('error', (error) => resolve(toTransferError(error, 'starting it').message));
-    child.on('close', (status, name) => {
-      if (status === 0) resolve(undefined);
-      else resolve(safeText(said.trim().split('\n').pop() || `ended with ${name ?? `status ${status}`}`));
-    });
-  });
-  const stopWaiting = onAbort(signal, () => child.kill('SIGKILL'));
+  // The other takes it as the latest time that any file may have, and has an option for what is meant.
+  const environment = packer.name === 'tar2sqfs' ? { SOURCE_DATE_EPOCH: String(time) } : {};
+  const program = startProgram(packer.file, args, { path, signal, environment });
+  program.output.resume();
   try {
-    await work(child);
-  } catch (error) {
-    child.kill('SIGKILL');
-    await ended;
-    throw error;
+    await work(program);
+    const { status, said } = await program.ended;
+    if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
+    if (status !== 0) throw new TransferError('unexpected', `${doing}: ${safeText(lastLine(said))}`);
   } finally {
-    stopWaiting();
+    await program.stop();
   }
-  const problem = await ended;
-  if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
-  if (problem !== undefined) throw new TransferError('unexpected', `${doing}: ${problem}`);
 }
 
-/** Writes all of `tar` to the child's input, or what it takes before it ends. */
-async function feed(child: ChildProcess, tar: Bytes): Promise<void> {
-  const input = child.stdin;
-  if (!input) return;
-  const write = async (bytes: Uint8Array) => {
-    if (!input.destroyed && !input.write(bytes)) await room(child);
-  };
+const lastLine = (text: string): string => text.split('\n').pop() ?? '';
+
+/** Writes all of `tar` to the program's input, or what it takes before it ends. */
+async function feed(program: Program, tar: Bytes): Promise<void> {
+  const { input, child } = program;
   for await (const bytes of together(tar)) {
     if (input.destroyed || child.exitCode !== null || child.signalCode !== null) return;
-    await write(bytes);
+    if (!input.write(bytes)) await room(program);
   }
   input.end();
-}
-
-function room(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      child.stdin?.off('drain', done).off('close', done);
-      child.off('close', done);
-      resolve();
-    };
-    child.stdin?.on('drain', done).on('close', done);
-    child.on('close', done);
-  });
 }
 
 /** Small pieces copied together, large ones as they are. */

@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { onAbort } from '../../abort.ts';
 import { TransferError, toTransferError } from '../../errors.ts';
 import { findProgram } from '../../find-program.ts';
+import { makeScratchDirectory } from '../../local/scratch-directory.ts';
 import { safeText } from '../../safe-text.ts';
 import { extract, refuseFilled } from '../layers/extract.ts';
+import { type Program, startProgram } from '../program.ts';
 import { PRIMARY_SYSTEM, type SifObject, SQUASHFS } from './layout.ts';
 import { readSif } from './read.ts';
 import { tidyTree } from './tidy-tree.ts';
@@ -28,8 +26,6 @@ export interface UnpackedSif {
 
 /** The first gives an archive, which we extract as any other; the second makes the tree itself, which is put in order then. */
 const UNPACKERS = ['sqfs2tar', 'unsquashfs'] as const;
-/** Bytes of a program's complaints that are kept. */
-const KEPT = 4096;
 /** `unsquashfs` tells by it of what it could not make, such as devices; anything worse is 1. */
 const SOME_LEFT_OUT = 2;
 const FILE_SYSTEMS: Readonly<Record<number, string>> = {
@@ -63,16 +59,16 @@ export async function unpackSif(path: string, to: string, call: UnpackCall): Pro
     });
   }
   refuseFilled(to);
-  const scratch = await mkdtemp(join(dirname(to), `.${basename(to)}.bridle-`)).catch((error: unknown) => {
+  const scratch = await makeScratchDirectory(to).catch((error: unknown) => {
     throw toTransferError(error, doing);
   });
   try {
-    const place = { path, partition, scratch, to };
+    const place = { path, partition, scratch: scratch.path, to };
     return await (program.name === 'sqfs2tar' ? byArchive : byTree)(program.file, place, call);
   } catch (error) {
     throw toTransferError(error, doing);
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    await scratch.close();
   }
 }
 
@@ -92,10 +88,11 @@ async function byArchive(
   const squashfs = join(scratch, 'squashfs');
   const source = fs.createReadStream(path, { start: offset, end: offset + size - 1, highWaterMark: 1 << 20 });
   await pipeline(source, fs.createWriteStream(squashfs, { flags: 'wx', mode: 0o600 }), { signal });
-  const running = start(program, ['--root-becomes', '.', squashfs], { signal, programs });
+  const running = startProgram(program, ['--root-becomes', '.', squashfs], { path: programs, signal });
+  running.input.end();
   async function* archive(): AsyncGenerator<Uint8Array> {
     for await (const chunk of running.output) yield chunk as Buffer;
-    await running.end(0);
+    await requireEnd(program, running, signal, 0);
   }
   try {
     return await extract(archive(), to, { signal });
@@ -111,10 +108,12 @@ async function byTree(
 ): Promise<UnpackedSif> {
   const root = join(scratch, 'root');
   const args = ['-quiet', '-no-progress', '-no-xattrs', '-o', String(offset), '-d', root, path];
-  const running = start(program, args, { signal, programs });
+  const running = startProgram(program, args, { path: programs, signal });
+  running.input.end();
   try {
     running.output.resume();
-    await running.end(...(process.geteuid?.() === 0 ? [0] : [0, SOME_LEFT_OUT]));
+    const good = process.geteuid?.() === 0 ? [0] : [0, SOME_LEFT_OUT];
+    await requireEnd(program, running, signal, ...good);
   } finally {
     await running.stop();
   }
@@ -124,37 +123,15 @@ async function byTree(
   return { bytes, notes };
 }
 
-/** A program whose end is looked at. */
-function start(program: string, args: readonly string[], { signal, programs }: UnpackCall) {
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: programs, LC_ALL: 'C' },
-  });
-  // Node throws away what nobody has begun to read when a child ends.
-  const output = child.stdout.pipe(new PassThrough());
-  const stopWaiting = onAbort(signal, () => child.kill('SIGKILL'));
-  let said = '';
-  child.stderr.setEncoding('latin1').on('data', (text: string) => {
-    said = (said + text).slice(-KEPT);
-  });
-  const ended = new Promise<number | string>((resolve) => {
-    child.on('error', (error) => resolve(toTransferError(error, 'starting it').message));
-    child.on('close', (status, name) => resolve(status ?? `ended with ${name}`));
-  });
-  return {
-    output,
-    /** Rejects unless it ends with one of these. */
-    async end(...good: readonly number[]): Promise<void> {
-      const status = await ended;
-      if (signal.aborted) throw new TransferError('canceled', 'canceled');
-      if (good.some((one) => one === status)) return;
-      const reason = said.trim().split('\n').pop() || `ended with ${status}`;
-      throw new TransferError('invalid-request', `\`${program}\`: ${safeText(reason)}`);
-    },
-    async stop(): Promise<void> {
-      stopWaiting();
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
+/** Rejects unless the program ends with one of these. */
+async function requireEnd(
+  file: string,
+  program: Program,
+  signal: AbortSignal,
+  ...good: readonly number[]
+): Promise<void> {
+  const { status, said } = await program.ended;
+  if (signal.aborted) throw new TransferError('canceled', 'canceled');
+  if (good.some((one) => one === status)) return;
+  throw new TransferError('invalid-request', `\`${file}\`: ${safeText(said.split('\n').pop() ?? '')}`);
 }
