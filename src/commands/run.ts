@@ -1,5 +1,5 @@
 import { chmodSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { toTransferError } from '../errors.ts';
 import { fromText } from '../job/byte-text.ts';
 import { endSurvivors } from '../job/launch.ts';
@@ -31,7 +31,7 @@ import type { RunValues } from './settings.ts';
 
 /** `bridle run`: a whole job, from its inputs to its outputs. */
 export async function run(args: readonly string[], io: Io): Promise<number> {
-  const order = await badInput(async () => fromHere(readOrder(args, io.env)));
+  const order = await badInput(async () => readOrder(args, io.env));
   const left = await badInput(async () => timeLeft(order.values, io.env, Date.now()));
   const choice = await badInput(async () => chooseContainer(order, io.env.PATH));
   const say = (line: string) => io.err(`${line}\n`);
@@ -174,16 +174,6 @@ async function runIt(
   } finally {
     await container?.close();
   }
-}
-
-/** An image is fetched from within the work directory. */
-function fromHere(order: RunOrder): RunOrder {
-  const { checksums, cache } = order.values;
-  const files = checksums.map((file) => resolve(file));
-  return {
-    ...order,
-    values: { ...order.values, checksums: files, cache: cache === undefined ? cache : resolve(cache) },
-  };
 }
 
 /** The image of a registry; without it the job is not started. */

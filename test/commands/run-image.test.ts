@@ -48,6 +48,19 @@ describe('bridle run --image of a registry', () => {
     expect(run.stdout).toContain(`shifter --image ${name} --volume `);
   });
 
+  test('P4 uses a relative --state and --cache of where it is called', async () => {
+    const started = await registry();
+    putImage(started, { repository: 'a/b', tag: '1' }, [LAYER]);
+    const image = `docker://${started.authority}/a/b:1`;
+    const { cwd, env } = place('docker');
+    const run = (...args: readonly string[]) =>
+      bridle(['run', ...args, '--image', image, '--', 'true'], { cwd, env });
+    await run('--state', 'state');
+    expect(existsSync(join(cwd, 'state/images/sha256'))).toBe(true);
+    await run('--cache', 'cache');
+    expect(readdirSync(join(cwd, 'cache/content'))).not.toEqual([]);
+  });
+
   test('P1 S8 whose layer is wrong is 71 before any engine is called, and nothing is left', async () => {
     const started = await registry();
     const made = putImage(started, { repository: 'a/b', tag: '1' }, [LAYER]);

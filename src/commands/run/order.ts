@@ -52,7 +52,13 @@ export function readOrder(args: readonly string[], env: Environment): RunOrder {
     values.atomicOutputs === undefined ? undefined : parsePlace(values.atomicOutputs, '--atomic-outputs');
   if (manifest) requireApart(outputs, manifest);
   const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
-  const paths = { record: absolute(values.record), state: absolute(values.state) };
+  // The job's image and its outputs are moved from within the work directory.
+  const paths = {
+    record: absolute(values.record),
+    state: absolute(values.state),
+    cache: absolute(values.cache),
+    checksums: values.checksums.map((file) => resolve(file)),
+  };
   return { values: { ...values, ...paths }, inputs, outputs, manifest, command };
 }
 
