@@ -18,6 +18,10 @@ const BATCH = 256;
 const LONGEST_WAIT_MS = 1000;
 /** How long a live writer of another run may hold the file. */
 const LOCK_MS = 60_000;
+/** How often it is waited until files have settled. */
+const ROUNDS = 4;
+
+type Sleep = (milliseconds: number) => Promise<unknown>;
 
 export interface ReceiptsOptions {
   readonly path: string;
@@ -25,6 +29,8 @@ export interface ReceiptsOptions {
   readonly now: Clock;
   /** Takes a line with its newline. */
   readonly warn: Write;
+  /** Waits, perhaps a little less than told. */
+  readonly sleep?: Sleep;
 }
 
 /**
@@ -32,7 +38,13 @@ export interface ReceiptsOptions {
  * `invalid-request` for a file that is not one of receipts. Closing rejects with a `TransferError` that says how many
  * could not be written.
  */
-export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions): Promise<Consumer> {
+export async function receiptsFile({
+  path,
+  version,
+  now,
+  warn,
+  sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+}: ReceiptsOptions): Promise<Consumer> {
   const file = openReceipts(path);
   await requireReceipts(file);
   const who = { bridle: version, host: hostname(), user: userName() };
@@ -49,7 +61,7 @@ export async function receiptsFile({ path, version, now, warn }: ReceiptsOptions
     try {
       // After one failure the rest would wait as long for the same.
       if (failure) throw failure;
-      await settled(batch);
+      await settled(batch, sleep);
       const { torn } = await appendReceipts(file, batch.map(seenAgain), { longest: LOCK_MS, now });
       if (torn > 0)
         warn(`warning: \`${path}\`: cut off ${torn} bytes that a killed writer left of a last line\n`);
@@ -91,10 +103,15 @@ interface Waiting {
 }
 
 /** Waits until a change to any of the files would show in its times. */
-async function settled(batch: readonly Waiting[]): Promise<void> {
+async function settled(batch: readonly Waiting[], sleep: Sleep): Promise<void> {
   const changes = batch.map(({ receipt }) => Number(BigInt(receipt.file?.statusChanged ?? 0) / 1_000_000n));
-  const wait = changes.reduce((last, one) => Math.max(last, one), 0) + SETTLED_MS + 1 - Date.now();
-  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(wait, SETTLED_MS + 1)));
+  const until = changes.reduce((last, one) => Math.max(last, one), 0) + SETTLED_MS + 1;
+  // Timers of Node end up to a millisecond early. A clock that was set back is not waited for.
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const wait = until - Date.now();
+    if (wait <= 0) return;
+    await sleep(Math.min(wait, SETTLED_MS + 1));
+  }
 }
 
 /** A file that is still what it was when it was done can be relied on later; another one's receipt says nothing of that. */

@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -11,7 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readReceipts } from '../../src/integrity/receipts.ts';
+import { openTrusted } from '../../src/integrity/trusted.ts';
 import { writerId } from '../../src/local/writer.ts';
+import { fileVersion } from '../../src/regular-file.ts';
 import { withLock } from '../../src/report/lock-file.ts';
 import { receiptsFile } from '../../src/report/receipts-file.ts';
 import { at, failed, MISSING, NOON, outcome } from './script.ts';
@@ -156,5 +159,26 @@ describe('the file of receipts', () => {
     expect(destinations().map((text) => text?.slice(0, 22))).toEqual(
       ['a', 'b', 'c'].map((letter) => `https://data.example/${letter}`),
     );
+  });
+
+  test('can be relied on for a file of this very moment, however early timers end', async () => {
+    const file = join(directory, 'a');
+    writeFileSync(file, 'a');
+    const consumer = await receiptsFile({
+      path: path(),
+      version: '1.2.3',
+      now: Date.now,
+      warn: () => undefined,
+      // Looks at the clock before the time that was told, each time.
+      sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds - 2)),
+    });
+    const versions = { destination: fileVersion(statSync(file, { bigint: true })) };
+    consumer.event({
+      type: 'item-ended',
+      outcome: outcome({ destination: at(`file://${file}`), versions }),
+    });
+    await consumer.close();
+    const trusted = openTrusted([path()], { isSlow: () => false });
+    expect(trusted.find(file, ['sha256'])).toMatchObject({ size: 1 });
   });
 });
