@@ -103,13 +103,15 @@ without it all of SRC is. DST is replaced as a whole once it is right.`,
   },
   image: {
     usage: 'bridle image ACTION [OPTION]... ARGUMENT...',
-    summary: 'pull, convert, inspect, push and verify container images',
+    summary: 'build, pull, convert, push and verify container images',
     more: `pull REF [FILE]      keep an image of a registry as a file
 convert FILE FILE    keep it in another format
 inspect REF|FILE     tell what an image is
 push FILE REF        put an image under a name in a registry
 verify REF|FILE [REF|FILE]
                      read every layer; compare with another image
+build BUILDFILE|DIRECTORY [FILE|REF]
+                     from a Dockerfile or a definition file, by an engine
 prune                keep the cache to its size and age
 REF is a name such as docker://quay.io/name:tag or alpine@sha256:9f86…; FILE
 an archive of docker save, podman save or skopeo, a directory (OCI layout), a

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { openPlace } from '../cache/place.ts';
 import { toTransferError } from '../errors.ts';
 import { findProgram } from '../find-program.ts';
+import { BUILDERS } from '../image/build/builder.ts';
 import { findPacker } from '../image/sif/packer.ts';
 import { ENGINES } from '../job/containers/engine.ts';
 import { hasSubordinateIds } from '../job/containers/subordinate-ids.ts';
@@ -20,9 +21,15 @@ export function containerFacts(env: Environment): readonly Fact[] {
       label: 'containers',
       text: `${engines}${isAlone ? ' (no subordinate ids: jobs in podman are root inside)' : ''}`,
     },
+    { label: 'builders', text: buildersIn(path) },
     sifFact(path),
     ...(env.BRIDLE_CACHE ? [cacheFact(env.BRIDLE_CACHE)] : []),
   ];
+}
+
+function buildersIn(path: string): string {
+  const found = BUILDERS.flatMap((name) => findProgram([name], path)?.file ?? []);
+  return found.length === 0 ? `none of ${BUILDERS.join(', ')} in PATH` : found.join(' ');
 }
 
 function sifFact(path: string): Fact {

@@ -11,6 +11,7 @@ import { statusOf, watchSignals } from './signals.ts';
 type Action = (args: readonly string[], work: Work) => Promise<void>;
 
 const LOAD: Readonly<Record<string, () => Promise<Action>>> = {
+  build: async () => (await import('./image/build.ts')).build,
   pull: async () => (await import('./image/pull.ts')).pull,
   convert: async () => (await import('./image/convert.ts')).convert,
   inspect: async () => (await import('./image/inspect.ts')).inspect,
@@ -19,7 +20,7 @@ const LOAD: Readonly<Record<string, () => Promise<Action>>> = {
   prune: async () => (await import('./image/prune.ts')).prune,
 };
 
-/** `bridle image pull|convert|inspect|push|verify|prune`: container images, in registries and in files. */
+/** `bridle image build|pull|convert|inspect|push|verify|prune`: container images, in registries and in files. */
 export async function image(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals, given } = parseOptions(args, IMAGE_OPTIONS, { env: io.env });
   const [action = '', ...rest] = positionals;

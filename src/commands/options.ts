@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../defaults.ts';
+import { BUILDERS } from '../image/build/builder.ts';
 import { ENGINES } from '../job/containers/engine.ts';
 import { age, algorithms, choice, flag, seconds, text, texts, whole } from './option.ts';
 import { CACHE, FORMAT, ITEM_TIMEOUT, RUN, SERVICE } from './option-groups.ts';
@@ -224,6 +225,24 @@ export const IMAGE_OPTIONS = {
     env: 'BRIDLE_REGISTRY_MIRROR',
     help: 'is asked before the registry (repeatable)',
   }),
+  engine: choice({
+    name: 'engine',
+    value: 'NAME',
+    words: ['auto', ...BUILDERS],
+    shown: 'auto',
+    help: 'build: with what',
+  }),
+  tag: text({ name: 'tag', value: 'NAME', help: 'build: what the image is called' }),
+  context: text({ name: 'context', value: 'DIR', help: "build: where files are [the build file's]" }),
+  buildArg: texts({ name: 'build-arg', value: 'NAME=VALUE', help: 'build: for ARG (repeatable)' }),
+  target: text({ name: 'target', value: 'STAGE', help: 'build: the last stage that is wanted' }),
+  engineArgs: texts({
+    name: 'engine-args',
+    value: 'WORDS',
+    group: 'rare',
+    help: 'build: more for the engine (repeatable)',
+  }),
+  dryRun: flag({ name: 'dry-run', help: 'build: only print what would be run' }),
   json: flag({ name: 'json', help: 'tell it as JSON' }),
   quiet: flag({ name: 'quiet', letter: 'q', help: 'no progress' }),
   state: { ...RUN.state, help: 'notes, what is unfinished' },

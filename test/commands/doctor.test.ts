@@ -26,6 +26,7 @@ describe('doctor of this machine', () => {
     expect(some.status).toBe(0);
     const text = some.stdout.replace(/\s+/g, ' ');
     expect(text).toContain(`containers ${bin}/docker ${bin}/apptainer `);
+    expect(text).toContain(`builders ${bin}/docker ${bin}/apptainer `);
     expect(text).toContain(`SIF files made by ${bin}/mksquashfs`);
     expect(text).toContain(`cache ${cwd}/cache`);
     chmodSync(join(cwd, 'open'), 0o777);
@@ -33,6 +34,7 @@ describe('doctor of this machine', () => {
     expect(none.status).toBe(1);
     const told = none.stdout.replace(/\s+/g, ' ');
     expect(told).toContain('containers none of podman, docker, apptainer, singularity, shifter in PATH');
+    expect(told).toContain('builders none of buildah, podman, docker, apptainer, singularity in PATH');
     expect(told).toContain('SIF files making a SIF file: none of tar2sqfs, mksquashfs is in PATH');
     expect(told).toContain('others can write to');
   });

@@ -1280,4 +1280,16 @@ export const MUTATIONS = {
     to: 'prove: async () => undefined,',
     test: ['test/real/image-cache.test.ts', 'P1 F26 that rots is made anew'],
   },
+  'a SIF file that an engine did not finish is kept': {
+    file: 'src/commands/image/built-sif.ts',
+    from: '  await readSif(path);\n',
+    to: '',
+    test: ['test/commands/image-build.test.ts', 'keeps the SIF file that an engine made'],
+  },
+  'any file with a colon is a definition': {
+    file: 'src/image/build/recipe.ts',
+    from: 'lines.some((line) => /^\\s*bootstrap\\s*:/i.test(line))',
+    to: 'true',
+    test: ['test/commands/image-build.test.ts', 'says what is wrong with'],
+  },
 };

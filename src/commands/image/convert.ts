@@ -1,5 +1,6 @@
 import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
+import type { Image } from '../../image/image.ts';
 import { convertImage } from '../../image/keep.ts';
 import { safeText } from '../../report/format.ts';
 import { convertSif } from './convert-sif.ts';
@@ -27,16 +28,15 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
   const goal = goalOf(to, work.values.format);
   const { path, isSif } = await readyFile(source, work);
   if (isSif) return convertSif({ path, name: source.path }, goal, work);
-  return convertFile({ ...source, path }, goal, work);
+  const { platform, signal } = work;
+  const { image } = await openImage(path, { ...source, platform, signal });
+  return keepOpened(image, goal, work);
 }
 
-type Source = Parameters<typeof readyFile>[0] & Omit<Parameters<typeof openImage>[1], 'signal'>;
-
-/** An image in a file of this machine, that is no SIF file, kept as `goal` says. */
-export async function convertFile(source: Source, goal: Goal, work: Work): Promise<void> {
-  const { values, io, signal, platform } = work;
+/** An image on this machine kept as `goal` says, and told. */
+export async function keepOpened(image: Image, goal: Goal, work: Work): Promise<void> {
+  const { values, io, signal } = work;
   const { format = 'hybrid', shown } = goal;
-  const { image } = await openImage(source.path, { ...source, platform, signal });
   const { bytes, notes } = await makeAt(goal, work, (path) =>
     convertImage(image, { path, format, signal, programs: io.env.PATH ?? '' }),
   );

@@ -46,8 +46,12 @@ export function registryImage(text: string): Named & { readonly kind: 'registry'
 /** For files that are fetched first. */
 const FETCHED = ['checksums', 'cache', 'cacheSize', 'cacheAge'] as const;
 
+/** For what is built. */
+const BUILDING = ['engine', 'tag', 'context', 'buildArg', 'target', 'engineArgs', 'dryRun'] as const;
+
 /** Which of the options each action takes beside those that all take. */
 const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
+  build: ['format', 'platform', 'state', 'quiet', 'json', ...BUILDING],
   pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
   convert: ['format', 'platform', 'state', 'quiet', 'json', ...FETCHED],
   inspect: ['platform', 'mirror', 'json', ...FETCHED],
@@ -66,6 +70,7 @@ const SOME: readonly string[] = [
   'cacheSize',
   'cacheAge',
   'checksums',
+  ...BUILDING,
 ];
 
 export const ACTIONS: readonly string[] = Object.keys(OWN);

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { openImage } from '../../image/archive/open.ts';
+import type { Image } from '../../image/image.ts';
 import { formatReference } from '../../image/reference.ts';
 import { pushImage } from '../../image/registry/push.ts';
 import { formatSize } from '../../report/format.ts';
@@ -14,7 +15,6 @@ import type { Work } from './tools.ts';
 
 /** `bridle image push FILE REF`. */
 export async function push([file, name, more]: readonly string[], work: Work): Promise<void> {
-  const { values, io, signal } = work;
   if (file === undefined || name === undefined || more !== undefined) {
     throw new TransferError(
       'invalid-request',
@@ -27,7 +27,14 @@ export async function push([file, name, more]: readonly string[], work: Work): P
   const { path, isSif } = await readyFile(source, work);
   refuseMixed({ isSif, shown: source.path }, name, isArtifact);
   if (isArtifact) return pushSif(path, name, work);
-  const { image } = await openImage(path, { ...source, platform: work.platform, signal });
+  const { platform, signal } = work;
+  const { image } = await openImage(path, { ...source, platform, signal });
+  return pushOpened(image, name, work);
+}
+
+/** An image on this machine put under `name` in a registry, and told. */
+export async function pushOpened(image: Image, name: string, work: Work): Promise<void> {
+  const { values, io, signal } = work;
   const { reference, secret } = registryImage(name);
   const total = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   const shown = showBytes('pushed', total, values.quiet, io);

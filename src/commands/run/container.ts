@@ -1,27 +1,26 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { TransferError, toTransferError } from '../../errors.ts';
 import { imageFileName } from '../../image/file-name.ts';
 import { formatReference } from '../../image/reference.ts';
 import { beginsAsSif } from '../../image/sif/layout.ts';
 import { findPacker } from '../../image/sif/packer.ts';
 import { beginsAsSquashfs } from '../../image/sif/superblock.ts';
-import { fromText, readable } from '../../job/byte-text.ts';
+import { readable } from '../../job/byte-text.ts';
 import type { CommandLine } from '../../job/container.ts';
 import { type Container, openContainer } from '../../job/containers/container.ts';
 import { type Engine, type EngineName, findEngine, type ImageForm } from '../../job/containers/engine.ts';
 import { type ContainerOrder, containerName } from '../../job/containers/order.ts';
 import { planContainer } from '../../job/containers/plan.ts';
 import { hasSubordinateIds } from '../../job/containers/subordinate-ids.ts';
-import { splitCommand } from '../../job/words.ts';
 import { firstBytes } from '../../local/first-bytes.ts';
 import { formatLocation } from '../../location.ts';
 import { knownSchemes } from '../../registry.ts';
-import { shellWord } from '../../shell-word.ts';
+import { engineWords } from '../engine-words.ts';
 import { filePlace } from '../image/file-argument.ts';
 import { registryImage } from '../image/order.ts';
 import { serviceSif } from '../image/service-sif.ts';
 import type { Run } from '../pegasus-kickstart/status.ts';
+import { shellLine } from '../shell-line.ts';
 import { type ContainerPlace, placeOf } from './container-place.ts';
 import type { RunOrder } from './order.ts';
 
@@ -48,7 +47,7 @@ export function chooseContainer(
 ): ContainerChoice | undefined {
   const { image, engine = 'auto', containerArgs, mount } = values;
   if (image === undefined) return undefined;
-  const more = containerArgs.flatMap((words) => splitWords(words));
+  const more = containerArgs.flatMap((words) => engineWords('container-args', words));
   const choice = { ...chooseForm(image, engine, path), more };
   // A wrong mount is told before hours of staging.
   planContainer(
@@ -116,19 +115,6 @@ function formOf(image: string): { readonly image: string; readonly form: ImageFo
   if (stat.isDirectory()) return { image: path, form: 'directory' };
   const head = firstBytes(path, HEAD_BYTES) ?? new Uint8Array();
   return { image: path, form: beginsAsSif(head) || beginsAsSquashfs(head) ? 'sif' : 'archive' };
-}
-
-function splitWords(words: string): string[] {
-  try {
-    return splitCommand(fromText(words), () => undefined).map((word) => readable(word));
-  } catch (error) {
-    const { message, hint } = toTransferError(error, 'reading words');
-    throw new TransferError(
-      'invalid-request',
-      `--container-args: \`${words}\`: ${message}`,
-      hint === undefined ? {} : { hint },
-    );
-  }
 }
 
 function orderOf(choice: ContainerChoice, place: ContainerPlace): ContainerOrder {
@@ -210,10 +196,4 @@ function nameWithoutLogin(image: string): string {
   const file = serviceSif(image) ?? fileElsewhere(image)?.place;
   if (file) return formatLocation(file.location);
   return `docker://${formatReference(registryImage(image).reference)}`;
-}
-
-const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
-
-function shellLine(words: CommandLine): string {
-  return words.map((word) => (PLAIN_WORD.test(word) ? word : shellWord(word))).join(' ');
 }

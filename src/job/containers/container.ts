@@ -3,9 +3,9 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { writerLives } from '../../local/writer.ts';
-import { safeText } from '../../safe-text.ts';
 import { fromText } from '../byte-text.ts';
 import type { CommandLine, Wrap } from '../container.ts';
+import { complaint } from './complaint.ts';
 import { LABEL } from './docker.ts';
 import type { EngineName } from './engine.ts';
 import { type ContainerOrder, type ContainerPlan, writerOf } from './order.ts';
@@ -28,7 +28,6 @@ const LOADED = /^Loaded image(?: ID|\(s\))?: ?(\S+)$/;
 const NEVER = '0001-01-01';
 /** Bytes of an engine's output that are looked at. */
 const MOST_OUTPUT = 1024 * 1024;
-const COMPLAINT = /^(?:Error|FATAL|docker:)/;
 
 interface Setting {
   readonly environment: NodeJS.ProcessEnv;
@@ -141,10 +140,4 @@ function call(
       resolve({ status, output, error: error || (failure?.message ?? '') });
     });
   });
-}
-
-/** The line that says what is wrong, among warnings before and explanations behind it. */
-function complaint(text: string): string {
-  const lines = text.trim().split('\n');
-  return safeText(lines.findLast((line) => COMPLAINT.test(line)) ?? lines.at(-1) ?? '');
 }
