@@ -183,9 +183,9 @@ describe('bridle image build', () => {
 
   test('tells an engine that ends well and builds nothing from one that builds', async () => {
     const cwd = withFiles({ Dockerfile: DOCKERFILE });
-    const PATH = programs(cwd, ['podman'], 'printf "\\033[31mred\\n"');
+    const PATH = programs(cwd, ['podman'], 'printf "\\033[31mred\\033[0m \\033\\n"');
     const told = await bridle(['image', 'build', '.'], { cwd, env: { PATH } });
     expect(told.status).toBe(1);
-    expect(told.stderr).toBe(`\\x1b[31mred\nbridle: \`${PATH}/podman\` ended well, and built no image\n`);
+    expect(told.stderr).toBe(`red \\x1b\nbridle: \`${PATH}/podman\` ended well, and built no image\n`);
   });
 });

@@ -85,8 +85,8 @@ describe('bridle image', () => {
   });
 
   test.each([
-    [['image'], 'expected one of pull, convert, inspect, push, verify, prune, got nothing'],
-    [['image', 'fetch'], 'expected one of pull, convert, inspect, push, verify, prune, got `fetch`'],
+    [['image'], 'expected one of pull, convert, inspect, push, verify, build, prune, got nothing'],
+    [['image', 'fetch'], 'expected one of pull, convert, inspect, push, verify, build, prune, got `fetch`'],
     [['image', 'pull'], 'expected the name of an image, and perhaps a file'],
     [['image', 'pull', 'a', 'b', 'c'], 'expected the name of an image, and perhaps a file'],
     [['image', 'inspect', 'UPPER/Case'], 'expected a repository in lower case'],

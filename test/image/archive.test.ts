@@ -84,6 +84,22 @@ describe('an archive of an image', () => {
     expect(bytes.includes(JSON.stringify(manifest))).toBe(true);
   });
 
+  test.each(['oci-archive', 'hybrid'] as const)(
+    'as %s names directories before what is in them, for readers that make no others',
+    async (format) => {
+      const bytes = await bytesOf(makeImage({ layers: layers(2) }), format);
+      const members: { name: string; type: string; mode: number }[] = [];
+      for await (const { name, type, mode } of readTar(one(bytes))) members.push({ name, type, mode });
+      const first = members.findIndex(({ name }) => name.startsWith('blobs'));
+      expect(members.slice(first, first + 3)).toEqual([
+        { name: 'blobs/', type: 'directory', mode: 0o755 },
+        { name: 'blobs/sha256/', type: 'directory', mode: 0o755 },
+        { name: expect.stringMatching(/^blobs\/sha256\/[0-9a-f]{64}$/), type: 'file', mode: 0o444 },
+      ]);
+      expect(members.filter(({ type }) => type === 'directory')).toHaveLength(2);
+    },
+  );
+
   test('keeps a layer that is there twice once, and lists it twice', async () => {
     const [layer = Buffer.alloc(0)] = layers(1);
     const image = makeImage({ layers: [layer, layer] });

@@ -51,12 +51,12 @@ const BUILDING = ['engine', 'tag', 'context', 'buildArg', 'target', 'engineArgs'
 
 /** Which of the options each action takes beside those that all take. */
 const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
-  build: ['format', 'platform', 'state', 'quiet', 'json', ...BUILDING],
   pull: ['format', 'platform', 'mirror', 'state', 'quiet', 'json', 'cache', 'cacheSize', 'cacheAge'],
   convert: ['format', 'platform', 'state', 'quiet', 'json', ...FETCHED],
   inspect: ['platform', 'mirror', 'json', ...FETCHED],
   push: ['platform', 'state', 'quiet', 'json', ...FETCHED],
   verify: ['platform', 'mirror', 'quiet', 'json', ...FETCHED],
+  build: ['format', 'platform', 'state', 'quiet', 'json', ...BUILDING],
   prune: ['json', 'cache', 'cacheSize', 'cacheAge'],
 };
 const SOME: readonly string[] = [

@@ -33,6 +33,7 @@ export interface Layout {
 
 /** OCI image specification, `image-layout.md`. */
 const OCI_LAYOUT = { imageLayoutVersion: '1.0.0' };
+const DIRECTORY_MODE = 0o755;
 /** Nobody is to write into what was proven: as `docker save` has it. */
 const MODE = 0o444;
 
@@ -45,7 +46,13 @@ export function layoutOf(image: Image, format: ArchiveFormat): Layout {
     pieces.push({ at, size: bytes.length, bytes });
     at += bytes.length;
   };
+  const directories = new Set<string>();
   for (const { name, size, content } of contentsOf(image, format)) {
+    for (const directory of directoriesOf(name)) {
+      if (directories.has(directory)) continue;
+      directories.add(directory);
+      add(memberHeader({ name: directory, type: 'directory', mode: DIRECTORY_MODE, size: 0 }));
+    }
     add(memberHeader({ name, size, mode: MODE }));
     if (content instanceof Uint8Array) add(content);
     else {
@@ -56,6 +63,11 @@ export function layoutOf(image: Image, format: ArchiveFormat): Layout {
   }
   add(END_OF_ARCHIVE);
   return { pieces, size: at };
+}
+
+/** Outermost first. Some readers make no directory that the archive does not name, apptainer 1.4 among them. */
+function directoriesOf(name: string): readonly string[] {
+  return [...name.matchAll(/\//g)].map(({ index }) => name.slice(0, index + 1));
 }
 
 /** The files of the archive: what tells of the others first. A layer that is there twice is kept once. */

@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { onAbort } from '../../abort.ts';
 import { TransferError, toTransferError } from '../../errors.ts';
 import type { CommandLine } from '../../job/container.ts';
@@ -22,7 +23,7 @@ export interface BuilderCall {
   readonly environment: NodeJS.ProcessEnv;
   /** Ends it; without one it comes to its own end. */
   readonly signal?: AbortSignal;
-  /** Told each line of what it says. */
+  /** Told each line of what it says, without colours. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
 
@@ -38,7 +39,8 @@ export async function runBuilder([program, ...args]: CommandLine, call: BuilderC
   const child = spawn(program, args, { cwd: directory, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   let [output, said] = ['', ''];
   const listen = (stream: Readable, take: (line: string) => void) =>
-    createInterface({ input: stream }).on('line', (line) => {
+    createInterface({ input: stream }).on('line', (text) => {
+      const line = stripVTControlCharacters(text);
       take(line);
       said = `${said}${line}\n`.slice(-KEPT);
       onLine?.(line);
