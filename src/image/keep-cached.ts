@@ -12,7 +12,7 @@ import { placeKept } from './place-kept.ts';
 import { severalAtATime, whileItBrings } from './several.ts';
 
 /** Goes up with every change to the bytes of an archive: those of another version are not found any more. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 
 export interface CacheLayersCall {
   readonly signal: AbortSignal;
