@@ -112,11 +112,15 @@ export async function routeOf(pair: Pair, step: TransferStep, tools: AttemptTool
 
 async function openEnds(pair: Pair, tools: AttemptTools): Promise<Ends> {
   const { source, destination } = effectivePair(pair);
-  // What an image becomes is said where it goes to.
-  const { format } = destination;
-  const isImage = format !== undefined && IMAGE_SCHEMES.has(source.location.scheme);
-  const from = await tools.open(isImage ? { ...source, format } : source);
+  const from = await tools.open(asWanted(source, destination));
   return { from, to: await tools.open(destination), source, destination };
+}
+
+/** What an image becomes is said where it goes to: a type of the source is not heeded, as ever. */
+function asWanted(source: Place, { format }: Place): Place {
+  if (!IMAGE_SCHEMES.has(source.location.scheme)) return source;
+  const { format: _, ...bare } = source;
+  return format === undefined ? bare : { ...bare, format };
 }
 
 function route(ends: Ends, step: TransferStep, expected: readonly Digest[], tools: AttemptTools): Route {

@@ -113,6 +113,13 @@ export async function stream(call: StreamCall): Promise<StreamResult> {
   }
 }
 
+function unwritable(name: string): TransferError {
+  const isRegistry = /^(?:docker|oci|oras):/.test(name);
+  return new TransferError('unsupported', `write \`${name}\`: this protocol cannot be written to`, {
+    ...(isRegistry ? { hint: `\`bridle image push FILE ${name}\` sends an image to a registry` } : {}),
+  });
+}
+
 function heldBytes({ from, to }: StreamCall, size: number | undefined): number {
   return (from.endpoint.memory?.(size, 'read') ?? 0) + (to.endpoint.memory?.(size, 'write') ?? 0);
 }
@@ -124,8 +131,7 @@ async function pump(
 ): Promise<StreamResult> {
   const { hasher, start } = opened;
   const write = call.to.endpoint.write;
-  if (!write)
-    throw new TransferError('unsupported', `write \`${call.to.name}\`: this protocol cannot be written to`);
+  if (!write) throw unwritable(call.to.name);
   let record: WriteRecord | undefined;
   let staged: Staged | undefined;
   let received = start;

@@ -15,6 +15,11 @@ export async function copyStaged(from: string, to: string, call: CopyCall): Prom
   const doing = `copy \`${from}\` to \`${to}\``;
   try {
     const before = await diskCalls(diskKind(dirname(from))).stat(from);
+    if (before.isDirectory()) {
+      throw new TransferError('invalid-request', `${doing}: the source is a directory`, {
+        hint: '`--symlink`, or a destination such as `symlink:///path`, links to it as a whole',
+      });
+    }
     if (!before.isFile())
       throw new TransferError('invalid-request', `${doing}: the source is no regular file`);
     return await inPartialFolder(dirname(to), (place) => copyIn(place, from, to, before, call));

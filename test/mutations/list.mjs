@@ -30,6 +30,12 @@ const STORE = 'test/image/store.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
+  'an image of a list becomes what its source is called': {
+    file: 'src/attempt.ts',
+    from: 'return format === undefined ? bare :',
+    to: 'return format === undefined ? source :',
+    test: ['test/commands/image-lists.test.ts', 'pegasus-transfer with an image of a registry heeds'],
+  },
   'lines of a long list that contradict each other are not told': {
     file: 'src/integrity/line-index.ts',
     from: 'if (mark === 0 || (known.get(kind) ?? mark) !== mark) return true;',
