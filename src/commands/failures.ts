@@ -6,6 +6,7 @@ import { findCommand } from './commands.ts';
 export const EXIT = { done: 0, failed: 1, usage: 2, readerLeft: 141 } as const;
 
 const usage = new WeakSet<object>();
+const content = new WeakSet<object>();
 
 /** Marks what `work` rejects with as the fault of the input, whatever its code: exit status 2. */
 export async function badInput<T>(work: () => Promise<T>): Promise<T> {
@@ -18,10 +19,21 @@ export async function badInput<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Marks what `work` rejects with as the fault of what lies in a file, and not of how it was asked for: exit status 1. */
+export async function ofContent<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TransferError) content.add(error);
+    throw error;
+  }
+}
+
 /** The exit status for an error that ended a command. */
 export function statusFor(error: unknown): number {
   if (!(error instanceof TransferError)) return EXIT.failed;
-  return error.code === 'invalid-request' || usage.has(error) ? EXIT.usage : EXIT.failed;
+  const isAsked = error.code === 'invalid-request' && !content.has(error);
+  return isAsked || usage.has(error) ? EXIT.usage : EXIT.failed;
 }
 
 /** True when the reader of our output has gone: nothing is wrong, and nobody is there to be told. */

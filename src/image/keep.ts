@@ -114,6 +114,7 @@ async function refuseForeign(path: string): Promise<void> {
     throw new TransferError(
       'already-exists',
       `write \`${path}\`: the directory holds something else than an image`,
+      { hint: 'name a new directory, or an empty one' },
     );
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw toTransferError(error, `write \`${path}\``);

@@ -30,6 +30,18 @@ const STORE = 'test/image/store.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
+  'a broken image file is taken for wrong usage': {
+    file: 'src/commands/failures.ts',
+    from: 'if (error instanceof TransferError) content.add(error);',
+    to: '',
+    test: ['test/commands/image-mistakes.test.ts', 'a file that is not what it is taken for'],
+  },
+  'a file that is not here is looked for at Docker Hub': {
+    file: 'src/commands/image/order.ts',
+    from: 'FILE_ENDING.test(text) ||',
+    to: '',
+    test: ['test/commands/image-mistakes.test.ts', 'a file that is not what it is taken for absent.tar'],
+  },
   'an image of a list becomes what its source is called': {
     file: 'src/attempt.ts',
     from: 'return format === undefined ? bare :',

@@ -3,8 +3,10 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { findProgram } from '../../fixtures/servers/launch.ts';
 import { open as openMoveto } from '../../protocols/moveto.ts';
 import type { Endpoint } from '../../src/protocol.ts';
+import { bridle } from '../commands/run-command.ts';
 import {
   afterwards,
   digestAt,
@@ -17,6 +19,8 @@ import {
   sha256,
   transferOf,
 } from '../faults/scene.ts';
+import { makeImage, tarOf, writeImage } from '../image/busybox-image.ts';
+import { noise } from '../image/noise.ts';
 
 const BRIDLE = fileURLToPath(new URL('../../bin/bridle', import.meta.url));
 
@@ -104,6 +108,23 @@ describe('L1 a disk that is full', () => {
     expect(leftBehind(directory)).toEqual([]);
   });
 });
+
+test.each(['tar2sqfs', 'mksquashfs'])(
+  'L1 a SIF file that %s has no room for: no space, nothing left',
+  async (packer) => {
+    const [directory, image] = [mountTmpfs('64k'), join(scratch(), 'a.tar')];
+    const bin = join(dirname(image), 'bin');
+    fs.mkdirSync(bin);
+    fs.symlinkSync(findProgram(packer), join(bin, packer));
+    const layer = tarOf([{ name: 'noise', content: noise(256 * 1024) }]);
+    await writeImage(makeImage({ layers: [layer] }), 'hybrid', image);
+    const args = ['image', 'convert', image, join(directory, 'a.sif')];
+    const { status, stderr } = await bridle(args, { cwd: dirname(image), env: { PATH: bin } });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/: no space left [^\n]*\nhint: make room there/);
+    expect(fs.readdirSync(directory)).toEqual([]);
+  },
+);
 
 test('L7 files with the same inode number on two file systems are two files', async () => {
   const [one, other] = [mountTmpfs('1m'), mountTmpfs('1m')];

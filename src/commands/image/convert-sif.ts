@@ -1,6 +1,7 @@
 import { TransferError } from '../../errors.ts';
 import { unpackSif } from '../../image/sif/unpack.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import { noDirectory } from './file-argument.ts';
 import type { Goal } from './goal.ts';
 import type { Work } from './tools.ts';
@@ -20,7 +21,9 @@ export async function convertSif(
     );
   }
   if (goal.place) throw noDirectory(goal.shown);
-  const { bytes, notes } = await unpackSif(path, goal.path, { signal, programs: io.env.PATH ?? '' });
+  const { bytes, notes } = await ofContent(() =>
+    unpackSif(path, goal.path, { signal, programs: io.env.PATH ?? '' }),
+  );
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
   if (values.json) return io.out(`${JSON.stringify({ name, file: goal.path, format, bytes })}\n`);
   if (values.quiet) return;

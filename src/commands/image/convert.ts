@@ -1,13 +1,13 @@
 import { TransferError } from '../../errors.ts';
-import { openImage } from '../../image/archive/open.ts';
 import type { Image } from '../../image/image.ts';
 import { convertImage } from '../../image/keep.ts';
 import { safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import { convertSif } from './convert-sif.ts';
 import { type Goal, goalOf } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
-import { readyFile } from './open-file.ts';
-import { parseImage } from './order.ts';
+import { openReady, readyFile } from './open-file.ts';
+import { parseFile } from './order.ts';
 import { serviceSif } from './service-sif.ts';
 import type { Work } from './tools.ts';
 import { makeAt } from './upload.ts';
@@ -22,14 +22,11 @@ export async function convert([from, to, more]: readonly string[], work: Work): 
       hint: '`bridle image pull` keeps it as it is',
     });
   }
-  const named = parseImage(from);
-  // A name that is no file is taken for one of a registry; as a file it is not found.
-  const source = named.kind === 'file' ? named : { path: from };
+  const source = parseFile(from);
   const goal = goalOf(to, work.values.format);
   const { path, isSif } = await readyFile(source, work);
   if (isSif) return convertSif({ path, name: source.path }, goal, work);
-  const { platform, signal } = work;
-  const { image } = await openImage(path, { ...source, platform, signal });
+  const { image } = await openReady(path, source, work);
   return keepOpened(image, goal, work);
 }
 
@@ -38,7 +35,7 @@ export async function keepOpened(image: Image, goal: Goal, work: Work): Promise<
   const { values, io, signal } = work;
   const { format = 'hybrid', shown } = goal;
   const { bytes, notes } = await makeAt(goal, work, (path) =>
-    convertImage(image, { path, format, signal, programs: io.env.PATH ?? '' }),
+    ofContent(() => convertImage(image, { path, format, signal, programs: io.env.PATH ?? '' })),
   );
   for (const note of notes) io.err(`warning: ${safeText(note)}\n`);
   const kept = { path: goal.path, format, bytes };

@@ -14,6 +14,8 @@ export interface FileArgument {
 }
 
 const TRANSPORT = /^(docker-archive|oci-archive|oci):(?!\/\/)(.+)$/s;
+/** As the word before what is to be made. */
+const SIF = /^sif:(?!\/\/)(.+)$/s;
 const URL_BEGINNING = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//;
 
 /**
@@ -22,6 +24,8 @@ const URL_BEGINNING = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//;
  * Throws `invalid-request`.
  */
 export function fileName(text: string): FileArgument | undefined {
+  const [, sif] = SIF.exec(text) ?? [];
+  if (sif !== undefined) return filePlace(sif) ?? { path: sif };
   const [, as, rest] = TRANSPORT.exec(text) ?? [];
   if (as === undefined || rest === undefined) return filePlace(text);
   const { name, which } = splitWhich(rest);

@@ -38,7 +38,17 @@ export function goalOf(file: string, asked: KeepFormat | undefined): Goal {
   return { ...where, format: word as KeepFormat, shown: `${word}:${shown}` };
 }
 
+/** A name of a service is no file: made in a directory called `docker:` it would not be found again. */
+const AT_SERVICE = /^(?:docker|oci|oras|library|shub):\/\//i;
+
 function placed(file: string): Pick<Goal, 'path' | 'place' | 'shown'> {
+  if (AT_SERVICE.test(file)) {
+    throw new TransferError(
+      'invalid-request',
+      `\`${file.replace(/\/\/[^/@]*@/, '//***@')}\`: expected a file, got the name of an image at a service`,
+      { hint: '`bridle image push FILE NAME` puts one into a registry' },
+    );
+  }
   const { path = file, place } = filePlace(file) ?? {};
   if (!place) return { path: resolve(path), shown: file };
   return { path, place, shown: path };
@@ -63,5 +73,10 @@ export function pullGoal(
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Whoever makes it tells what is in the way.
+    return false;
+  }
 }

@@ -5,6 +5,7 @@ import { formatPlatform } from '../../image/platform.ts';
 import { formatReference } from '../../image/reference.ts';
 import { describeLimit } from '../../image/registry/limits.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import { inspectSifFile } from './inspect-sif.ts';
 import { parseImage } from './order.ts';
 import { serviceSif } from './service-sif.ts';
@@ -20,7 +21,7 @@ export async function inspect([name, more]: readonly string[], work: Work): Prom
   if (sif) return inspectSif(sif, work);
   const named = parseImage(name);
   const read = await readImage(named, work);
-  if (read.kind === 'sif') return inspectSifFile(read.path, shownName(named, name), work);
+  if (read.kind === 'sif') return ofContent(() => inspectSifFile(read.path, shownName(named, name), work));
   const { values, io } = work;
   io.out(values.json ? `${JSON.stringify(described(read))}\n` : lines(read));
 }

@@ -1,16 +1,19 @@
 import { resolve } from 'node:path';
 import { compressionOf, inflateArchive } from '../../image/archive/inflate.ts';
+import { type OpenedImage, openImage } from '../../image/archive/open.ts';
 import { beginsAsSif } from '../../image/sif/layout.ts';
 import { firstBytes } from '../../local/first-bytes.ts';
 import { formatLocation, localLocation } from '../../location.ts';
 import { formatSize, safeText } from '../../report/format.ts';
 import type { Place } from '../../request.ts';
+import { ofContent } from '../failures.ts';
 import { moveFile } from './moved.ts';
 import type { Named } from './order.ts';
 import { showBytes } from './progress.ts';
 import type { Work } from './tools.ts';
 
 type NamedFile = Pick<Named & { readonly kind: 'file' }, 'path' | 'place'>;
+type NamedImage = Pick<Named & { readonly kind: 'file' }, 'as' | 'which'>;
 
 /** More than what tells the kinds of files apart. */
 const HEAD_BYTES = 64;
@@ -23,7 +26,17 @@ export interface ReadyFile {
 }
 
 /** Fetches the file where it is elsewhere, and unpacks an archive that is compressed as a whole: below `TMPDIR`, for as long as the command runs. */
-export async function readyFile({ path: given, place }: NamedFile, work: Work): Promise<ReadyFile> {
+export function readyFile(file: NamedFile, work: Work): Promise<ReadyFile> {
+  return ofContent(() => ready(file, work));
+}
+
+/** The image in a file that {@link readyFile} gave. Rejects as `openImage` does. */
+export function openReady(path: string, source: NamedImage, work: Work): Promise<OpenedImage> {
+  const { platform, signal } = work;
+  return ofContent(() => openImage(path, { ...source, platform, signal }));
+}
+
+async function ready({ path: given, place }: NamedFile, work: Work): Promise<ReadyFile> {
   const path = place ? await fetched(place, work) : resolve(given);
   const head = firstBytes(path, HEAD_BYTES);
   if (!head) return { path, isSif: undefined };

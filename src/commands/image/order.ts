@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { TransferError } from '../../errors.ts';
 import type { KeptAs } from '../../image/archive/open.ts';
 import type { Which } from '../../image/archive/which.ts';
-import { parseReference, type Reference } from '../../image/reference.ts';
+import { formatReference, parseReference, type Reference } from '../../image/reference.ts';
 import { parseUrl, type UrlSecret } from '../../location.ts';
 import type { Place } from '../../request.ts';
 import type { Option } from '../option.ts';
@@ -22,17 +22,34 @@ export type Named =
     }
   | { readonly kind: 'registry'; readonly reference: Reference; readonly secret?: UrlSecret };
 
+const REGISTRY = /^(?:docker|oci):\/\//i;
+/** No image is called so: whoever forgets a file is not to be told of Docker Hub. */
+const FILE_ENDING = /^[^:@]+\.(?:sif|simg|tar|tgz|tar\.(?:gz|zst|bz2|xz))$/i;
+
 /**
  * The image that an argument names: `docker://…` and `oci://…` are of registries; `docker-archive:FILE`,
  * `oci-archive:FILE` and `oci:DIRECTORY`, with `:NAME` or `:@INDEX` behind them for one of several, are files, and so are
- * other URLs, and what begins with `/`, `./` or `../` or exists here. All else is of a registry. Throws `invalid-request`.
+ * other URLs, what begins with `/`, `./` or `../` or ends as files do, and what exists here. All else is of a registry. Throws `invalid-request`.
  */
 export function parseImage(text: string): Named {
   const file = fileName(text);
   if (file) return { kind: 'file', ...file };
-  if (/^(docker|oci):\/\//i.test(text)) return registryImage(text);
-  if (/^\.{0,2}\//.test(text) || (text !== '' && existsSync(text))) return { kind: 'file', path: text };
+  if (REGISTRY.test(text)) return registryImage(text);
+  const isFile = /^\.{0,2}\//.test(text) || FILE_ENDING.test(text) || (text !== '' && existsSync(text));
+  if (isFile) return { kind: 'file', path: text };
   return registryImage(text);
+}
+
+/** The file that an argument names: what is none here is not found then. Throws `invalid-request` for a registry's name. */
+export function parseFile(text: string): Named & { readonly kind: 'file' } {
+  const named = parseImage(text);
+  if (named.kind === 'file') return named;
+  if (!REGISTRY.test(text)) return { kind: 'file', path: text };
+  throw new TransferError(
+    'invalid-request',
+    `\`docker://${formatReference(named.reference)}\`: expected a file that holds an image, got the name of one in a registry`,
+    { hint: '`bridle image pull` keeps it as a file, in any format' },
+  );
 }
 
 /** The image of a registry that an argument names, and the login in it. Throws `invalid-request`. */

@@ -9,6 +9,7 @@ import { describeLimit } from '../../image/registry/limits.ts';
 import { formatSize, safeText } from '../../report/format.ts';
 import type { Place } from '../../request.ts';
 import { stateDirectory } from '../../state-directory.ts';
+import { ofContent } from '../failures.ts';
 import { openCacheOf } from '../open-cache.ts';
 import { pullGoal } from './goal.ts';
 import { keptFacts, keptLine } from './kept.ts';
@@ -70,7 +71,7 @@ async function pullTo(
   const shown = showBytes('pulled', total, values.quiet, io);
   const spool = join(values.state ?? stateDirectory(io.env, homedir()), 'images');
   const resumed: string[] = [];
-  const bytes = await makeAt(goal, work, (to) =>
+  const keep = (to: string) =>
     keepImage(image, {
       path: to,
       format,
@@ -82,8 +83,8 @@ async function pullTo(
       onNote: (note) => io.err(`warning: ${safeText(note)}\n`),
       onResume: (layer, start) =>
         resumed.push(`${layer} goes on behind ${formatSize(start)} of an earlier pull`),
-    }).finally(shown.end),
-  );
+    }).finally(shown.end);
+  const bytes = await makeAt(goal, work, (to) => ofContent(() => keep(to)));
   if (!values.quiet) {
     for (const line of resumed) io.err(`${line}\n`);
     if (limit) io.err(`${safeText(reference.registry)}: ${describeLimit(limit)}\n`);

@@ -5,6 +5,7 @@ import { pushImage } from '../../image/registry/push.ts';
 import { sifArtifact } from '../../image/sif/artifact.ts';
 import { parseUrl } from '../../location.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import type { ReadyFile } from './open-file.ts';
 import { showBytes } from './progress.ts';
 import type { Work } from './tools.ts';
@@ -34,7 +35,7 @@ export async function pushSif(file: string, name: string, work: Work): Promise<v
   const { values, io, signal } = work;
   const { location, secret } = parseUrl(name);
   const reference = parseReference(location.authority + location.path);
-  const image = await sifArtifact(resolve(file), reference, signal);
+  const image = await ofContent(() => sifArtifact(resolve(file), reference, signal));
   const size = image.layers[0]?.descriptor.size ?? 0;
   const shown = showBytes('pushed', size, values.quiet, io);
   const pushed = await pushImage(image, reference, work.tools(secret), {

@@ -1,14 +1,13 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TransferError } from '../../errors.ts';
-import { openImage } from '../../image/archive/open.ts';
 import type { Image } from '../../image/image.ts';
 import { formatReference } from '../../image/reference.ts';
 import { pushImage } from '../../image/registry/push.ts';
 import { formatSize } from '../../report/format.ts';
 import { stateDirectory } from '../../state-directory.ts';
-import { readyFile } from './open-file.ts';
-import { parseImage, registryImage } from './order.ts';
+import { openReady, readyFile } from './open-file.ts';
+import { parseFile, registryImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import { pushSif, refuseMixed } from './push-sif.ts';
 import type { Work } from './tools.ts';
@@ -22,13 +21,11 @@ export async function push([file, name, more]: readonly string[], work: Work): P
     );
   }
   const isArtifact = /^oras:\/\//i.test(name);
-  const named = parseImage(file);
-  const source = named.kind === 'file' ? named : { path: file };
+  const source = parseFile(file);
   const { path, isSif } = await readyFile(source, work);
   refuseMixed({ isSif, shown: source.path }, name, isArtifact);
   if (isArtifact) return pushSif(path, name, work);
-  const { platform, signal } = work;
-  const { image } = await openImage(path, { ...source, platform, signal });
+  const { image } = await openReady(path, source, work);
   return pushOpened(image, name, work);
 }
 

@@ -1,6 +1,6 @@
 import type { Cache } from '../../cache/cache.ts';
 import { TransferError } from '../../errors.ts';
-import { type OpenedImage, openImage } from '../../image/archive/open.ts';
+import type { OpenedImage } from '../../image/archive/open.ts';
 import type { Image, Platform } from '../../image/image.ts';
 import { parsePlatform } from '../../image/platform.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
@@ -11,7 +11,7 @@ import type { HttpClient } from '../../protocol.ts';
 import type { Io } from '../io.ts';
 import type { Values } from '../option.ts';
 import type { IMAGE_OPTIONS } from '../options.ts';
-import { readyFile } from './open-file.ts';
+import { openReady, readyFile } from './open-file.ts';
 import type { Named } from './order.ts';
 import { openRegistries } from './registry-tools.ts';
 import { openScratch, type Scratch } from './scratch.ts';
@@ -39,8 +39,17 @@ export function openWork(values: ImageValues, io: Io, signal: AbortSignal): Work
   });
   const say = (line: string) => io.err(`${line}\n`);
   const { http, tools } = openRegistries(values, settings, { env: io.env, say });
-  const platform = values.platform === undefined ? undefined : parsePlatform(values.platform);
+  const platform = values.platform === undefined ? undefined : platformOf(values.platform);
   return { values, io, signal, http, platform, scratch: openScratch(io.env), tools };
+}
+
+function platformOf(text: string): Platform {
+  try {
+    return parsePlatform(text);
+  } catch (error) {
+    if (!(error instanceof TransferError)) throw error;
+    throw new TransferError(error.code, `--platform: ${error.message}`, { cause: error });
+  }
 }
 
 /** An image of either kind, found. */
@@ -55,7 +64,7 @@ export async function readImage(named: Named, work: Work): Promise<Read> {
   if (named.kind === 'file') {
     const { path, isSif } = await readyFile(named, work);
     if (isSif) return { kind: 'sif', path };
-    return { kind: 'file', path, opened: await openImage(path, { ...named, platform, signal }) };
+    return { kind: 'file', path, opened: await openReady(path, named, work) };
   }
   const found = await findPatiently(named.reference, work.tools(named.secret), { platform, signal });
   return { kind: 'registry', found };
@@ -68,6 +77,7 @@ export function imageOf(read: Read): Image {
   throw new TransferError(
     'unsupported',
     `\`${read.path}\` is a SIF file, and has no layers: only another SIF file is compared with it`,
+    { hint: 'name the SIF file first: it tells which image it was made of' },
   );
 }
 

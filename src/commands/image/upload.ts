@@ -1,4 +1,6 @@
+import { toTransferError } from '../../errors.ts';
 import { localLocation } from '../../location.ts';
+import { safeText } from '../../safe-text.ts';
 import { noDirectory } from './file-argument.ts';
 import type { Goal } from './goal.ts';
 import { moveFile } from './moved.ts';
@@ -11,11 +13,12 @@ import type { Work } from './tools.ts';
  */
 export async function makeAt<T>(goal: Goal, work: Work, make: (path: string) => Promise<T>): Promise<T> {
   const { place, path, format } = goal;
-  if (!place) return make(path);
+  const making = (to: string) => make(to).catch(named(goal));
+  if (!place) return making(path);
   if (format === 'oci' || format === 'sandbox') throw noDirectory(goal.shown);
   const { values, io, signal, scratch } = work;
   const made = await scratch.path('made');
-  const result = await make(made);
+  const result = await making(made);
   const shown = showBytes('sent', undefined, values.quiet, io);
   const say = (line: string) => io.err(`${line}\n`);
   // A cache is for what comes in.
@@ -28,4 +31,11 @@ export async function makeAt<T>(goal: Goal, work: Work, make: (path: string) => 
   };
   await moveFile({ location: localLocation(made) }, place, call).finally(shown.end);
   return result;
+}
+
+/** Rejects with the error, which tells what was made where it does not say itself. */
+function named({ shown }: Goal): (error: unknown) => never {
+  return (error) => {
+    throw toTransferError(error, `make \`${safeText(shown)}\``);
+  };
 }

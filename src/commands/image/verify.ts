@@ -2,6 +2,7 @@ import { TransferError } from '../../errors.ts';
 import { prove } from '../../image/archive/stream.ts';
 import { formatPlatform } from '../../image/platform.ts';
 import { formatSize, plural, safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import { parseImage } from './order.ts';
 import { showBytes } from './progress.ts';
 import { concernsSif, verifySif } from './sif-actions.ts';
@@ -26,7 +27,7 @@ export async function verify([name, other, more]: readonly string[], work: Work)
   const read = await readImage(named, work);
   if (read.kind === 'sif') {
     const expected = namedOther && (await readImage(namedOther, work));
-    return verifySifFile(read.path, expected, names, work);
+    return ofContent(() => verifySifFile(read.path, expected, names, work));
   }
   const image = imageOf(read);
   if (namedOther && names.other !== undefined) {
@@ -37,7 +38,7 @@ export async function verify([name, other, more]: readonly string[], work: Work)
   const shown = showBytes('read', bytes, values.quiet, io);
   try {
     for (const layer of image.layers) {
-      await prove(layer, signal);
+      await ofContent(() => prove(layer, signal));
       shown.onBytes(layer.descriptor.size);
     }
   } finally {

@@ -17,6 +17,8 @@ import type { Descriptor, Image, Platform } from '../image.ts';
 import { MEDIA } from '../media-types.ts';
 import { choosePlatform, formatPlatform, hostPlatform, imagesIn } from '../platform.ts';
 import { beginsAsSif } from '../sif/layout.ts';
+import { FIELDS, isZero, readHeader } from '../tar/header.ts';
+import { BLOCK } from '../tar/member.ts';
 import { requireBlob } from '../verified.ts';
 import { GZIP, layerOf, nameOf, openDocker, ZSTD } from './docker.ts';
 import { type Files, openDirectory, readWhole } from './files.ts';
@@ -45,6 +47,8 @@ export interface OpenCall {
 }
 
 const NESTED = 4;
+/** How headers of all but the oldest archives are marked (POSIX.1-2017, `pax`). */
+const USTAR = 'ustar';
 
 /**
  * The image in a file or directory: a docker-archive, an OCI layout as a tar archive or as a directory, or both in one,
@@ -77,7 +81,7 @@ export async function openImage(path: string, call: OpenCall): Promise<OpenedIma
 }
 
 async function refuseOthers(path: string, doing: string): Promise<void> {
-  const head = await firstBytes(path, 64);
+  const head = await firstBytes(path, BLOCK);
   const starts = (magic: readonly number[]) => magic.every((byte, index) => head[index] === byte);
   if (beginsAsSif(head)) {
     throw new TransferError('unsupported', `${doing}: it is a SIF file`, {
@@ -88,6 +92,24 @@ async function refuseOthers(path: string, doing: string): Promise<void> {
     throw new TransferError('unsupported', `${doing}: the archive is compressed as a whole`, {
       hint: 'its layers may be compressed; decompress the archive itself with `gunzip` or `unzstd`',
     });
+  }
+  if (beginsAsArchive(head)) return;
+  const what = head.length === 0 ? 'the file is empty' : 'it is neither an archive nor a SIF file';
+  throw new TransferError('unsupported', `${doing}: ${what}`, {
+    hint: '`docker save`, `podman save`, `apptainer pull` and `bridle image pull` write files that hold an image',
+  });
+}
+
+/** An archive begins with a header, or with an end mark. */
+function beginsAsArchive(head: Uint8Array): boolean {
+  if (head.length < BLOCK) return false;
+  const [at] = FIELDS.magic;
+  // One that says so and is damaged is refused by where.
+  if (Buffer.from(head).toString('latin1', at, at + USTAR.length) === USTAR) return true;
+  try {
+    return isZero(head) || readHeader(head) !== undefined;
+  } catch {
+    return false;
   }
 }
 

@@ -78,12 +78,14 @@ export async function extract(tar: Bytes, root: string, options: ExtractOptions 
 /** Throws `already-exists` for a directory with members, and for what is none. */
 export function refuseFilled(root: string): void {
   try {
-    if (fs.readdirSync(root).length === 0 && fs.lstatSync(root).isDirectory()) return;
+    if (fs.lstatSync(root).isDirectory() && fs.readdirSync(root).length === 0) return;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return;
     throw toTransferError(error, `extracting into \`${root}\``);
   }
-  throw new TransferError('already-exists', `extracting into \`${root}\`: it is no empty directory`);
+  throw new TransferError('already-exists', `extracting into \`${root}\`: it is no empty directory`, {
+    hint: 'name a new directory, or an empty one',
+  });
 }
 
 /** A directory that only we can enter, also by a path that stays its own whoever renames what is above. */

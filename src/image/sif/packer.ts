@@ -1,5 +1,7 @@
+import { dirname } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { findProgram } from '../../find-program.ts';
+import { freeBytes } from '../../local/disk.ts';
 import type { Bytes } from '../../protocol.ts';
 import { safeText } from '../../safe-text.ts';
 import { type Program, room, startProgram } from '../program.ts';
@@ -39,6 +41,9 @@ export interface PackCall {
   readonly signal: AbortSignal;
 }
 
+/** A block of a squashfs: with fewer bytes free, that is why a program could not write it. */
+const FULL = 128 * 1024;
+
 /** gzip is what every runtime and kernel reads. */
 const COMPRESSION = 'gzip';
 
@@ -67,7 +72,7 @@ export async function packTree(root: string, isOwned: boolean, call: PackCall): 
 }
 
 async function run(
-  { packer, signal, path, time }: PackCall,
+  { packer, signal, path, time, to }: PackCall,
   args: readonly string[],
   work: (program: Program) => Promise<void>,
 ): Promise<void> {
@@ -81,10 +86,22 @@ async function run(
     await work(program);
     const { status, said } = await program.ended;
     if (signal.aborted) throw new TransferError('canceled', `${doing}: canceled`);
-    if (status !== 0) throw new TransferError('unexpected', `${doing}: ${safeText(lastLine(said))}`);
+    if (status !== 0) throw whyNot(doing, to, lastLine(said));
   } finally {
     await program.stop();
   }
+}
+
+/** Programs say `I/O error` of a full disk. */
+function whyNot(doing: string, to: string, said: string): TransferError {
+  const directory = dirname(to);
+  const free = freeBytes(directory);
+  if (free === undefined || free > FULL) {
+    return new TransferError('unexpected', `${doing}: ${safeText(said)}`);
+  }
+  return new TransferError('no-space', `${doing}: no space left in \`${directory}\``, {
+    hint: 'make room there: a SIF file is made beside its destination, or below TMPDIR for one elsewhere',
+  });
 }
 
 const lastLine = (text: string): string => text.split('\n').pop() ?? '';
