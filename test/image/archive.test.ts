@@ -242,7 +242,11 @@ describe('an archive that others wrote', () => {
     );
     expect(await refusalOf(open(at('a.sif')))).toContain('it is a SIF file');
     writeFileSync(at('text'), 'text '.repeat(200));
-    expect(await refusalOf(open(at('text')))).toMatch(/^invalid-request: .*checksum/);
+    expect(await refusalOf(open(at('text')))).toContain('neither an archive nor a SIF file');
+    const damaged = readFileSync(at('whole.tar'));
+    damaged[150] = 0x37;
+    writeFileSync(at('damaged.tar'), damaged);
+    expect(await refusalOf(open(at('damaged.tar')))).toMatch(/^invalid-request: .*checksum/);
   });
 
   test('as a directory is read below it alone', async () => {
