@@ -125,8 +125,8 @@ async function perform(
     }
     const pulled = choice?.pull && (await pullFor(choice, order, course, io));
     if (choice?.pull && !pulled) return;
-    const ready =
-      choice && pulled ? { ...choice, image: pulled.path, form: pulled.form ?? choice.form } : choice;
+    const ready = choice && pulled ? { ...choice, image: pulled.path, ...pulled.found } : choice;
+    if (choice && !(await isProvenImage(choice, order, course))) return;
     const isTold = await runIt(
       order,
       course,
@@ -194,6 +194,22 @@ async function pullFor(
     if (signal !== undefined) fail(course, signalStatus(signal), `${signal} before the job was started`);
     else refuse(course, toTransferError(error, 'pulling the image'));
     return undefined;
+  }
+}
+
+/** An image on this machine is what `--checksums` lists of it; without that the job is not started. */
+async function isProvenImage(choice: ContainerChoice, { values }: RunOrder, course: Course) {
+  const { desk, state } = course;
+  if (choice.pull || values.checksums.length === 0) return true;
+  try {
+    const { proveImage } = await import('./run/prove-image.ts');
+    await proveImage(choice, { files: values.checksums, signal: desk.staging, say: state.say });
+    return true;
+  } catch (error) {
+    const signal = desk.received();
+    if (signal !== undefined) fail(course, signalStatus(signal), `${signal} before the job was started`);
+    else refuse(course, toTransferError(error, 'reading the image'));
+    return false;
   }
 }
 

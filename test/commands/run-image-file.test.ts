@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -78,13 +79,55 @@ describe('bridle run --image of a file at a URL', () => {
 
   test.each([
     ['absent.tar', 'not found'],
-    ['sif-inside.tar', '--engine: expected one that runs a SIF'],
+    ['sif-inside.tar', 'none of apptainer, singularity is in PATH'],
   ])('that is of no use (%s) is 71, and the job is not started', async (name, reason) => {
     const url = await serve({ 'sif-inside.tar': SIF });
     const { cwd, env, tmp } = place('docker');
     const run = await bridle(['run', '--image', `${url}/${name}`, '--', 'true'], { cwd, env });
     expect(run).toMatchObject({ status: 71, stderr: expect.stringContaining(reason) });
     expect([existsSync(join(cwd, 'called')), readdirSync(tmp)]).toEqual([false, []]);
+  });
+
+  test('chooses the engine by what is in it, whatever it is called', async () => {
+    const url = await serve({ 'a.sif': await archive(), 'a.tar': SIF });
+    const called = (cwd: string) => existsSync(join(cwd, 'called'));
+    for (const [name, engine, other] of [
+      ['a.sif', 'docker', 'apptainer'],
+      ['a.tar', 'apptainer', 'docker'],
+    ] as const) {
+      const [good, bad] = [place(engine), place(other)];
+      const PATH = `${good.env.PATH}:${bad.env.PATH}`;
+      const args = ['run', '--image', `${url}/${name}`, '--', 'true'];
+      expect(await bridle(args, { cwd: good.cwd, env: { ...good.env, PATH } })).toMatchObject({ status: 0 });
+      expect([called(good.cwd), called(bad.cwd)]).toEqual([true, false]);
+      const alone = place(engine);
+      expect(await bridle(args, { cwd: alone.cwd, env: alone.env })).toMatchObject({ status: 0 });
+    }
+    const { cwd, env } = place('docker');
+    const args = ['run', '--engine', 'docker', '--image', `${url}/a.tar`, '--', 'true'];
+    const refused = await bridle(args, { cwd, env });
+    expect([refused.status, refused.stderr, called(cwd)]).toEqual([
+      71,
+      expect.stringContaining('--engine: expected one that runs a SIF'),
+      false,
+    ]);
+  });
+
+  test('S8 of this machine, too, is compared with what is listed of it, before the engine sees it', async () => {
+    const { cwd, env } = place('apptainer');
+    writeFileSync(join(cwd, 'a.sif'), SIF);
+    const hex = createHash('sha256').update(SIF).digest('hex');
+    const run = (...words: string[]) =>
+      bridle(['run', '--checksums', 'SUMS', '--image', ...words, '--', 'true'], { cwd, env });
+    writeFileSync(join(cwd, 'SUMS'), `${hex}  a.sif\n${'0'.repeat(64)}  b.sif\n`);
+    for (const name of ['a.sif', `file://${cwd}/a.sif`]) expect(await run(name)).toMatchObject({ status: 0 });
+    execFileSync('rm', [join(cwd, 'called')]);
+    writeFileSync(join(cwd, 'SUMS'), `${hex.replace(/./, (digit) => (digit === '0' ? '1' : '0'))}  a.sif\n`);
+    const refused = await run('a.sif');
+    expect([refused.status, existsSync(join(cwd, 'called'))]).toEqual([71, false]);
+    expect(refused.stderr).toContain(`the bytes have ${hex}`);
+    writeFileSync(join(cwd, 'SUMS'), `${'0'.repeat(64)}  b.sif\n`);
+    expect(await run('a.sif')).toMatchObject({ status: 0 });
   });
 
   test('S8 with another digest than is listed is 71', async () => {

@@ -30,6 +30,12 @@ const STORE = 'test/image/store.test.ts';
 
 /** @type {Readonly<Record<string, Mutation>>} */
 export const MUTATIONS = {
+  'an image of this machine is run whatever is listed of it': {
+    file: 'src/commands/run/prove-image.ts',
+    from: 'if (found === value) continue;',
+    to: 'continue;',
+    test: ['test/commands/run-image-file.test.ts', 'bridle run --image of a file at a URL S8 of this machine'],
+  },
   'a broken image file is taken for wrong usage': {
     file: 'src/commands/failures.ts',
     from: 'if (error instanceof TransferError) content.add(error);',

@@ -108,7 +108,8 @@ export function requireArrived(outcome: Outcome | undefined, doing: string): Out
   );
 }
 
-async function openListed(
+/** What lists of checksums say, to be closed; undefined without any. */
+export async function openListed(
   files: readonly string[],
   warn: (key: string, message: string) => void,
 ): Promise<{ readonly find: FindListed; close(): void } | undefined> {

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { imageFileName } from '../../image/file-name.ts';
 import { formatReference } from '../../image/reference.ts';
 import { beginsAsSif } from '../../image/sif/layout.ts';
@@ -31,6 +31,8 @@ export interface ContainerChoice {
   readonly form: ImageForm;
   /** The image is one of a registry, which is to be pulled as this before, or a file elsewhere, which is to be fetched. */
   readonly pull?: 'hybrid' | 'sif' | 'file';
+  /** How an engine is chosen again, where only the content tells what it has to run. */
+  readonly search: { readonly asked: EngineName | 'auto'; readonly path: string | undefined };
   /** More words for the engine. */
   readonly more: readonly string[];
 }
@@ -48,7 +50,7 @@ export function chooseContainer(
   const { image, engine = 'auto', containerArgs, mount } = values;
   if (image === undefined) return undefined;
   const more = containerArgs.flatMap((words) => engineWords('container-args', words));
-  const choice = { ...chooseForm(image, engine, path), more };
+  const choice = { ...chooseForm(image, engine, path), more, search: { asked: engine, path } };
   // A wrong mount is told before hours of staging.
   planContainer(
     choice.engine.name,
@@ -72,7 +74,7 @@ function chooseForm(image: string, asked: EngineName | 'auto', path: string | un
   const elsewhere = fileElsewhere(image);
   if (elsewhere?.place) {
     const form = /\.(?:sif|simg|img|sqfs|squashfs)$/i.test(elsewhere.path) ? 'sif' : 'archive';
-    return { image, engine: findEngine(asked, form, path), form, pull: 'file' as const } as const;
+    return { image, ...likely(form, asked, path), pull: 'file' as const } as const;
   }
   if (!/^(docker|oci):\/\//i.test(image)) {
     const look = formOf(elsewhere?.path ?? image);
@@ -92,11 +94,27 @@ function fileElsewhere(image: string) {
   return knownSchemes().includes(scheme) ? filePlace(image) : undefined;
 }
 
-/** What was fetched is, by what is in it. Throws `invalid-request` where the engine cannot run that. */
-export function formOfFetched({ engine }: ContainerChoice, path: string): ImageForm {
-  const { form } = formOf(path);
-  findEngine(engine.name, form, dirname(engine.program));
-  return form;
+/** Names mislead: an engine for the other kind will do until the file is here. */
+function likely(form: 'sif' | 'archive', asked: EngineName | 'auto', path: string | undefined) {
+  try {
+    return { form, engine: findEngine(asked, form, path) };
+  } catch (error) {
+    if (asked !== 'auto') throw error;
+    const other = form === 'sif' ? 'archive' : 'sif';
+    return { form: other, engine: findEngine(asked, other, path) } as const;
+  }
+}
+
+/**
+ * What was fetched is, by what is in it, and the best engine for that. Throws `invalid-request` where the one that was
+ * asked for cannot run it, `not-found` where none is here.
+ */
+export function chooseForFetched(
+  { search: { asked, path } }: ContainerChoice,
+  file: string,
+): Pick<ContainerChoice, 'form' | 'engine'> {
+  const { form } = formOf(file);
+  return { form, engine: findEngine(asked, form, path) };
 }
 
 /** shifter gets images into its own store; it is told their names as `[KIND:]NAME`. */

@@ -1,3 +1,4 @@
+import { rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { toTransferError } from '../../errors.ts';
@@ -5,7 +6,6 @@ import { type KeepFormat, keepImage } from '../../image/keep.ts';
 import { formatReference } from '../../image/reference.ts';
 import { findPatiently } from '../../image/registry/find-patiently.ts';
 import { registrySettings } from '../../image/registry/settings.ts';
-import type { ImageForm } from '../../job/containers/engine.ts';
 import { makeScratchDirectory, type ScratchDirectory } from '../../local/scratch-directory.ts';
 import { formatLocation, localLocation } from '../../location.ts';
 import type { Place } from '../../request.ts';
@@ -19,14 +19,14 @@ import { openScratch } from '../image/scratch.ts';
 import { fetchSif, serviceSif } from '../image/service-sif.ts';
 import type { Io } from '../io.ts';
 import { openCacheOf } from '../open-cache.ts';
-import { type ContainerChoice, formOfFetched } from './container.ts';
+import { type ContainerChoice, chooseForFetched } from './container.ts';
 import type { RunOrder } from './order.ts';
 
 /** An image that was fetched for a job. */
 export interface PulledImage {
   readonly path: string;
-  /** Where only its content tells. */
-  readonly form?: ImageForm;
+  /** What only its content tells. */
+  readonly found?: Pick<ContainerChoice, 'form' | 'engine'>;
   /** Removes it. */
   close(): Promise<void>;
 }
@@ -95,7 +95,7 @@ async function pullFile(place: Place, { values, io, signal, say }: PullCall): Pr
   return { path, close };
 }
 
-/** The image in a file elsewhere, fetched as `bridle cp` does. Rejects with `invalid-request` where the engine cannot run what is in it. */
+/** The image in a file elsewhere, fetched as `bridle cp` does. Rejects as `chooseForFetched` does. */
 export async function fetchImage(
   choice: ContainerChoice,
   { values, io: { env }, signal, say }: Omit<PullCall, 'format'>,
@@ -106,11 +106,13 @@ export async function fetchImage(
   const scratch = openScratch(env);
   const { remove } = scratch;
   try {
-    const path = await scratch.path(choice.form === 'sif' ? 'image.sif' : 'image.tar');
-    await moveFile(place ?? { location }, { location: localLocation(path) }, { values, env, signal, say });
-    const form = formOfFetched(choice, path);
+    const fetched = await scratch.path('image');
+    await moveFile(place ?? { location }, { location: localLocation(fetched) }, { values, env, signal, say });
+    const found = chooseForFetched(choice, fetched);
+    const path = `${fetched}.${found.form === 'sif' ? 'sif' : 'tar'}`;
+    await rename(fetched, path);
     if (!values.quiet) say(`fetched ${safeText(name)}`);
-    return { path, form, close: remove };
+    return { path, found, close: remove };
   } catch (error) {
     await remove();
     throw error;
