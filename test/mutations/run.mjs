@@ -21,8 +21,8 @@ const COPIED = [
   'tsconfig.json',
   'vitest.config.ts',
 ];
-/** A fault may make a test wait for ever, as well as fail. */
-const PATIENCE = 60_000;
+/** A fault may make a test wait for ever, as well as fail; servers take their time to come up. */
+const PATIENCE = { unit: 60_000, real: 240_000 };
 
 const words = process.argv.slice(2);
 const chosen = Object.entries(MUTATIONS).filter(([name]) => words.every((word) => name.includes(word)));
@@ -59,10 +59,16 @@ process.exitCode = faults.length === 0 && chosen.length > 0 ? 0 : 1;
 function runTest([file, name]) {
   const report = join(tree, 'report.json');
   rmSync(report, { force: true });
-  const line = [join(tree, 'node_modules/vitest/vitest.mjs'), 'run', '--project=unit', file];
+  const project = file.startsWith('test/real/') ? 'real' : 'unit';
+  const line = [join(tree, 'node_modules/vitest/vitest.mjs'), 'run', `--project=${project}`, file];
   line.push('--reporter=json', `--outputFile=${report}`);
   if (name !== '') line.push('-t', name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  spawnSync(process.execPath, line, { cwd: tree, stdio: 'ignore', timeout: PATIENCE, killSignal: 'SIGKILL' });
+  spawnSync(process.execPath, line, {
+    cwd: tree,
+    stdio: 'ignore',
+    timeout: PATIENCE[project],
+    killSignal: 'SIGKILL',
+  });
   try {
     const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
     return {

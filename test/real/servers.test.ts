@@ -191,6 +191,19 @@ describe('a server', () => {
     await expect.poll(() => isRunning(Number(pid)), { timeout: 10_000 }).toBe(false);
   });
 
+  test('P9 takes with it what it has started itself, as the registry does', async () => {
+    const line = [SUPERVISE, '/bin/sh', '-c', 'sleep 1000 & echo $!; exec sleep 1000'];
+    const script = `
+      const { spawn } = require('node:child_process');
+      spawn('/bin/sh', ${JSON.stringify(line)}, { detached: true, stdio: ['pipe', 'inherit', 'ignore'] });
+      setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [pid] = await once(createInterface({ input: holder.stdout }), 'line');
+    expect(isRunning(Number(pid))).toBe(true);
+    holder.kill('SIGKILL');
+    await expect.poll(() => isRunning(Number(pid)), { timeout: 10_000 }).toBe(false);
+  });
+
   test('P9 takes with it what lies elsewhere, however its starter ends', async () => {
     const elsewhere = await mkdtemp(join(tmpdir(), 'bridle-elsewhere-'));
     await writeFile(join(elsewhere, 'f'), '');
