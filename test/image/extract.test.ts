@@ -128,6 +128,18 @@ describe('an archive', () => {
     expect(fs.readdirSync(at('d'))).toEqual(['kept']);
   });
 
+  test('may put a hard link in the place of the directory that its file lies in', async () => {
+    await unpack([
+      file('.linked'),
+      file('d/f', 'kept'),
+      file('d/g'),
+      hardlink('d', 'd/f'),
+      hardlink('e', 'd'),
+    ]);
+    expect([text('d'), text('.linked'), fs.statSync(at('d')).nlink]).toEqual(['kept', '.linked', 2]);
+    expect(fs.readdirSync(root()).sort()).toEqual(['.linked', 'd', 'e']);
+  });
+
   test('replaces an empty directory and none with members', async () => {
     fs.mkdirSync(root());
     await unpack([file('a')]);

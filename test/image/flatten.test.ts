@@ -194,6 +194,22 @@ describe('a whiteout', () => {
     );
   });
 
+  test.each([
+    ['first', [directory('lib/'), whiteout('lib/.wh..wh..opq'), file('lib/own')]],
+    ['last', [directory('lib/'), file('lib/own'), whiteout('lib/.wh..wh..opq'), whiteout('lib/.wh.a')]],
+  ])(
+    'in a directory that takes the place of a link hides nothing of what the link led to, standing %s',
+    async (_, members) => {
+      expect(await lines(layer(file('usr/lib/a'), symlink('lib', 'usr/lib')), layer(...members))).toEqual([
+        'lib/',
+        'usr/',
+        'usr/lib/',
+        'usr/lib/a=usr/lib/a',
+        'lib/own=lib/own',
+      ]);
+    },
+  );
+
   test('finds its directory behind a symbolic link', async () => {
     expect(
       await lines(layer(file('usr/lib/a'), symlink('lib', 'usr/lib')), layer(whiteout('lib/.wh.a'))),

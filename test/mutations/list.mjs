@@ -1178,6 +1178,24 @@ export const MUTATIONS = {
     to: 'leaf.facts.isThere ? { children: new Map() } : leaf',
     test: ['test/image/extract.test.ts', 'by a file below a link, which stays inside'],
   },
+  'a hard link is made once the directory of its file is gone': {
+    file: 'src/image/layers/extract.ts',
+    from: '    if (!isDirectory(there)) {\n      remove(parts, there);\n      fs.linkSync(file, path);',
+    to: '    if (file.length > 0) {\n      remove(parts, there);\n      fs.linkSync(file, path);',
+    test: ['test/image/hostile-layers.test.ts', 'S7 whatever layers there are'],
+  },
+  'an opaque directory in the place of a link hides what the link led to': {
+    file: 'src/image/layers/merged.ts',
+    from: '    if (isInNew(parent, made)) return;\n',
+    to: '',
+    test: ['test/image/flatten.test.ts', 'in a directory that takes the place of a link'],
+  },
+  'S7 what an archive replaces is followed when it is removed': {
+    file: 'src/image/layers/extract.ts',
+    from: '    if (there) fs.rmSync(pathOf(parts), { recursive: true, force: true });',
+    to: '    if (isDirectory(there)) fs.rmSync(pathOf(parts), { recursive: true, force: true });\n    else if (there) fs.truncateSync(pathOf(parts));',
+    test: ['test/image/hostile-layers.test.ts', 'S7 whatever layers there are'],
+  },
   'S6 setuid bits are restored': {
     file: 'src/image/layers/place-member.ts',
     from: 'member.mode & ~SETUID) | own',
@@ -1210,8 +1228,8 @@ export const MUTATIONS = {
   },
   'whiteouts hide what their own layer has': {
     file: 'src/image/layers/merged.ts',
-    from: 'for (const one of hidden) hide(one);',
-    to: 'queueMicrotask(() => hidden.forEach(hide));',
+    from: 'for (const one of hidden) hide(one, made);',
+    to: 'queueMicrotask(() => hidden.forEach((one) => hide(one, made)));',
     test: ['test/image/flatten.test.ts', 'hides nothing of its own layer'],
   },
   'a header with a wrong checksum is read': {

@@ -137,14 +137,15 @@ function rootfs(base: string, takeover: Takeover) {
     // Looked up first: it may be the very name that is replaced.
     const target = entry.type === 'hardlink' ? linked(entry) : undefined;
     if (target && target.leaf === there) return;
-    remove(parts, there);
-    parent.directory.children.delete(name);
-    const path = pathOf(parts);
     if (target) {
-      if (target.leaf.facts.isThere) fs.linkSync(pathOf(target.parts), path);
+      if (target.leaf.facts.isThere) link(pathOf(target.parts), parts, there);
+      else remove(parts, there);
       parent.directory.children.set(name, target.leaf);
       return;
     }
+    remove(parts, there);
+    parent.directory.children.delete(name);
+    const path = pathOf(parts);
     let isThere = true;
     if (entry.type === 'file') await placeFile(path, entry);
     else isThere = placeOther(path, entry, takeover, special, left);
@@ -152,6 +153,21 @@ function rootfs(base: string, takeover: Takeover) {
     const leaf = { facts: { ...facts, isThere } };
     parent.directory.children.set(name, entry.type === 'symlink' ? { ...leaf, symlink: entry.link } : leaf);
     bytes += entry.size;
+  }
+
+  function link(file: Buffer, parts: readonly ByteText[], there: Node<Placed> | undefined): void {
+    const path = pathOf(parts);
+    if (!isDirectory(there)) {
+      remove(parts, there);
+      fs.linkSync(file, path);
+      return;
+    }
+    // The file may lie in the directory that is replaced.
+    let name = '.linked';
+    while (tree.children.has(name)) name += '-';
+    fs.linkSync(file, pathOf([name]));
+    remove(parts, there);
+    fs.renameSync(pathOf([name]), path);
   }
 
   function linked(entry: Entry): { leaf: Leaf<Placed>; parts: readonly ByteText[] } {

@@ -69,11 +69,25 @@ export function merged({ limits = {}, keepsAttribute = () => true }: MergeOption
   };
   const absent = () => undefined;
 
-  function hide(meaning: Meaning): void {
-    if (meaning.kind === 'opaque') enter(root, meaning.parent, absent)?.directory.children.clear();
-    if (meaning.kind === 'whiteout') {
-      enter(root, meaning.parent, absent)?.directory.children.delete(meaning.hidden);
-    }
+  function hide(meaning: Meaning, made: ReadonlySet<ByteText>): void {
+    if (meaning.kind === 'member' || meaning.kind === 'ignored') return;
+    const { parent } = meaning;
+    if (isInNew(parent, made)) return;
+    const children = enter(root, parent, absent)?.directory.children;
+    if (meaning.kind === 'opaque') children?.clear();
+    else children?.delete(meaning.hidden);
+  }
+
+  /**
+   * A directory that the layer itself puts in the place of a link, or what lies below: it has nothing of lower layers, and
+   * what the link led to stays. Layers made from an overlay call such a directory opaque.
+   */
+  function isInNew(parent: readonly ByteText[], made: ReadonlySet<ByteText>): boolean {
+    return parent.some((name, at) => {
+      if (!made.has(parent.slice(0, at + 1).join('/'))) return false;
+      const there = enter(root, parent.slice(0, at), absent)?.directory.children.get(name);
+      return there !== undefined && 'symlink' in there;
+    });
   }
 
   function put(parts: readonly ByteText[], name: ByteText, facts: Facts): void {
@@ -135,7 +149,8 @@ export function merged({ limits = {}, keepsAttribute = () => true }: MergeOption
           members.push({ parts, name: own, facts: data ? { ...facts, data } : facts, isFallback });
         },
         end: () => {
-          for (const one of hidden) hide(one);
+          const made = new Set(hidden.length === 0 ? [] : members.filter(isOfDirectory).map(pathOf));
+          for (const one of hidden) hide(one, made);
           for (const { parts, name, facts, isFallback } of members) {
             if (!isFallback || !isThere(parts)) put(parts, name, facts);
           }
@@ -144,6 +159,9 @@ export function merged({ limits = {}, keepsAttribute = () => true }: MergeOption
     },
   };
 }
+
+const isOfDirectory = ({ facts }: { readonly facts: Facts }): boolean => facts.type === 'directory';
+const pathOf = ({ parts }: { readonly parts: readonly ByteText[] }): ByteText => parts.join('/');
 
 /** One for all: most members have none. */
 const NO_ATTRIBUTES: Facts['xattrs'] = new Map();
