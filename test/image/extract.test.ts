@@ -128,6 +128,12 @@ describe('an archive', () => {
     expect(fs.readdirSync(at('d'))).toEqual(['kept']);
   });
 
+  test('with an owner that no file can have is refused where owners count', async () => {
+    const bad = [{ ...file('a'), uid: 2 ** 32 - 1 }];
+    await expect(unpack(bad, { owners: true })).rejects.toThrow('`a` has an owner that no file can have');
+    await unpack(bad, { owners: false });
+  });
+
   test('may put a hard link in the place of the directory that its file lies in', async () => {
     await unpack([
       file('.linked'),

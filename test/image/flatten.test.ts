@@ -328,6 +328,39 @@ describe('S7 a layer', () => {
     );
   });
 
+  test.each([
+    ['that are to be filled', 5, 1, 2 ** 30],
+    ['that stay holes', 512, 512, 2 ** 38],
+  ])('with petabytes of holes %s is refused before any is written', async (_, offset, length, bound) => {
+    const extents = [
+      { offset, length },
+      { offset: 2 ** 50, length: 1 },
+    ];
+    const made = layer({ name: 'a', size: 2 ** 50 + 1, data: 'x'.repeat(length + 1), extents });
+    expect(await refusal(made)).toMatchObject({
+      code: 'invalid-request',
+      message: `unpacking layer ${made.descriptor.digest}: its sparse files have more than ${bound} bytes of holes`,
+    });
+    const [large] = extents.map((one) => ({ ...one, offset: 2 ** 37 - length }));
+    if (offset === 512)
+      await flatten(
+        [layer({ name: 'a', size: 2 ** 37, data: 'x'.repeat(512), extents: [large!] })],
+        signal,
+      ).next();
+  });
+
+  test('with an owner that no file can have, or a link that no call takes, is refused', async () => {
+    for (const owner of [{ uid: -1 }, { uid: 2 ** 32 - 1 }, { gid: 2 ** 32 }]) {
+      expect((await refusal(layer({ ...file('a'), ...owner }))).message).toMatch(
+        /`a` has an owner that no file can have|`uid` is no whole number/,
+      );
+    }
+    expect(await merge([layer({ ...file('a'), uid: 2 ** 32 - 2 })])).toMatchObject([{ uid: 2 ** 32 - 2 }]);
+    expect((await refusal(layer(symlink('a', 'b/'.repeat(2048))))).message).toContain(
+      'a link of more than 4095 bytes',
+    );
+  });
+
   test('S8 whose content is not what it should be gives no archive', async () => {
     const made = layer(file('a'));
     const wrong = { ...made, diffId: `sha256:${'0'.repeat(64)}` };

@@ -1196,6 +1196,12 @@ export const MUTATIONS = {
     to: '    if (isDirectory(there)) fs.rmSync(pathOf(parts), { recursive: true, force: true });\n    else if (there) fs.truncateSync(pathOf(parts));',
     test: ['test/image/hostile-layers.test.ts', 'S7 whatever layers there are'],
   },
+  'S7 holes of a sparse file are filled without end': {
+    file: 'src/image/layers/flatten.ts',
+    from: 'if (found[how] <= bounds[how]) return;',
+    to: 'if (found[how] >= 0) return;',
+    test: ['test/image/flatten.test.ts', 'with petabytes of holes'],
+  },
   'S6 setuid bits are restored': {
     file: 'src/image/layers/place-member.ts',
     from: 'member.mode & ~SETUID) | own',

@@ -128,7 +128,8 @@ test('S7 a sandbox is what umoci makes of the same layers, but for devices, powe
   expect(missing).toEqual(['./null']);
   for (const name of missing) theirs.delete(name);
   const expected = Object.fromEntries(theirs);
-  expect(expected['./able']?.xattrs).toHaveLength(1);
+  expect([expected['./able']?.xattrs.length, expected['./suid']?.mode]).toEqual([1, 0o4755]);
+  Object.assign(expected['./suid'] ?? {}, { mode: 0o755 });
   Object.assign(expected['./able'] ?? {}, { xattrs: [] });
   // Two links that say the same are the same to everybody but `ls`.
   expect(expected['./link']).toMatchObject({ type: 'hardlink', link: './lib64' });
@@ -136,5 +137,4 @@ test('S7 a sandbox is what umoci makes of the same layers, but for devices, powe
   // It writes into the root once that has its time.
   Object.assign(expected['./'] ?? {}, { modified: at.modified });
   for (const [name, found] of ours) expect([name, found]).toEqual([name, expected[name]]);
-  expect([ours.get('./lib64')?.link, ours.get('./suid')?.mode]).toEqual(['usr/lib', 0o755]);
 });

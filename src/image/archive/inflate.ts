@@ -6,7 +6,7 @@ import type { Bytes } from '../../protocol.ts';
 import { safeText } from '../../safe-text.ts';
 import { giveBack } from '../../slabs.ts';
 import { gunzipped } from '../layers/gzip.ts';
-import { mostInflated } from '../layers/uncompressed.ts';
+import { type InflationLimits, mostInflated } from '../layers/uncompressed.ts';
 import { unzstd } from '../layers/zstd.ts';
 import { type Program, room, startProgram } from '../program.ts';
 import { readHeader } from '../tar/header.ts';
@@ -34,6 +34,7 @@ export interface InflateCall {
   /** Directories of programs, as `PATH` has them: bzip2 and xz are unpacked by the programs of their name. */
   readonly programs: string;
   readonly signal: AbortSignal;
+  readonly limits?: InflationLimits;
 }
 
 /**
@@ -43,7 +44,7 @@ export interface InflateCall {
  */
 export async function inflateArchive(path: string, to: string, call: InflateCall): Promise<number> {
   const doing = `unpacking the archive \`${path}\``;
-  const { compression, programs, signal } = call;
+  const { compression, programs, signal, limits } = call;
   const { size: stored = 0 } = await statPath(path, { follow: true });
   const file = await open(to, 'wx', 0o600).catch((error: unknown) => {
     throw toTransferError(error, doing);
@@ -57,7 +58,7 @@ export async function inflateArchive(path: string, to: string, call: InflateCall
           ? unzstd(source[Symbol.asyncIterator]())
           : byProgram(compression, source, { programs, signal });
     let size = 0;
-    for await (const chunk of archived(bounded(unpacked, stored))) {
+    for await (const chunk of archived(bounded(unpacked, stored, limits))) {
       await file.write(chunk, 0, chunk.length, size);
       size += chunk.length;
     }
@@ -71,8 +72,12 @@ export async function inflateArchive(path: string, to: string, call: InflateCall
   }
 }
 
-async function* bounded(bytes: Bytes, stored: number): AsyncGenerator<Uint8Array> {
-  const bound = mostInflated(stored);
+async function* bounded(
+  bytes: Bytes,
+  stored: number,
+  limits: InflationLimits = {},
+): AsyncGenerator<Uint8Array> {
+  const bound = mostInflated(stored, limits);
   let size = 0;
   for await (const chunk of bytes) {
     size += chunk.length;

@@ -26,6 +26,7 @@ import {
   type Place,
   partsOf,
   refused,
+  requireOwner,
 } from './tree.ts';
 
 export interface ExtractOptions extends Partial<Takeover> {
@@ -201,6 +202,7 @@ function rootfs(base: string, takeover: Takeover) {
     add: async (entry: Entry): Promise<void> => {
       const parts = partsOf(entry.name);
       const name = parts.at(-1);
+      if (takeover.owners) requireOwner(entry);
       members += 1;
       try {
         if (name !== undefined) {

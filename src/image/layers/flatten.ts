@@ -6,7 +6,7 @@ import { readTar } from '../tar/read.ts';
 import { bodyPadding, END_OF_ARCHIVE, memberHeader, storedBytes } from '../tar/write.ts';
 import { type Facts, type Merged, type MergeLimits, merged } from './merged.ts';
 import { type Directory, isDirectory, shown } from './tree.ts';
-import { type InflationLimits, uncompressed } from './uncompressed.ts';
+import { type InflationLimits, mostInflated, uncompressed } from './uncompressed.ts';
 
 export interface FlattenOptions {
   readonly limits?: InflationLimits & MergeLimits;
@@ -92,8 +92,10 @@ async function addLayers(
 
   async function readHeaders(layer: Layer, at: number): Promise<void> {
     let ordinal = 0;
+    const addHoles = holesOf(layer, limits);
     for await (const entry of readTar(await uncompressed(layer, signal, limits), { isProven: true })) {
       if (hasFailed) return;
+      addHoles(entry);
       const { body: _, stored: _stored, ...member } = entry;
       adding[at]?.add(member, ordinal);
       ordinal += 1;
@@ -108,6 +110,25 @@ async function addLayers(
   );
   for (const result of await Promise.allSettled(working))
     if (result.status === 'rejected') throw result.reason;
+}
+
+/** Throws `invalid-request` once a layer has more holes than it may inflate: those to fill by its size, others at all. */
+function holesOf(layer: Layer, limits: InflationLimits): (entry: Entry) => void {
+  const bounds = {
+    kept: mostInflated(Number.POSITIVE_INFINITY, limits),
+    filled: mostInflated(layer.descriptor.size, limits),
+  };
+  const found = { kept: 0, filled: 0 };
+  return (entry) => {
+    if (!entry.extents) return;
+    const how = sparse(entry) ? 'kept' : 'filled';
+    found[how] += entry.size - storedBytes(entry.extents);
+    if (found[how] <= bounds[how]) return;
+    throw new TransferError(
+      'invalid-request',
+      `unpacking layer ${layer.descriptor.digest}: its sparse files have more than ${bounds[how]} bytes of holes`,
+    );
+  };
 }
 
 function addMembers(all: Merged, additions: readonly Addition[]): void {

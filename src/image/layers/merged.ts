@@ -2,7 +2,16 @@ import { TransferError } from '../../errors.ts';
 import type { ByteText } from '../../job/byte-text.ts';
 import { toBytes } from '../../job/byte-text.ts';
 import type { Member } from '../tar/member.ts';
-import { type Directory, emptyDirectory, enter, isDirectory, type Leaf, partsOf, refused } from './tree.ts';
+import {
+  type Directory,
+  emptyDirectory,
+  enter,
+  isDirectory,
+  type Leaf,
+  partsOf,
+  refused,
+  requireOwner,
+} from './tree.ts';
 import { type Meaning, meaningOf } from './whiteout.ts';
 
 /** What is kept of a member while its body waits to be read. */
@@ -136,6 +145,7 @@ export function merged({ limits = {}, keepsAttribute = () => true }: MergeOption
           const own = copied(name);
           const parts = partsOf(own);
           const meaning = meaningOf(parts, own);
+          requireOwner({ ...member, name: own });
           count(own.length + member.link.length);
           if (meaning.kind !== 'member') {
             hidden.push(meaning);

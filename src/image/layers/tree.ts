@@ -1,6 +1,7 @@
 import { TransferError } from '../../errors.ts';
 import { type ByteText, readable } from '../../job/byte-text.ts';
 import { safeText } from '../../safe-text.ts';
+import type { Member } from '../tar/member.ts';
 
 /** As the kernel follows at most (path_resolution(7)). */
 const MOST_LINKS = 40;
@@ -44,6 +45,12 @@ export function partsOf(name: ByteText): ByteText[] {
     throw refused(name, `has a part of more than ${LONGEST_NAME} bytes`);
   }
   return parts;
+}
+
+/** Throws `invalid-request` for an owner that no file can have: `(uid_t) -1` is for calls that change none (chown(2)). */
+export function requireOwner({ name, uid, gid }: Pick<Member, 'name' | 'uid' | 'gid'>): void {
+  if (Math.min(uid, gid) < 0 || Math.max(uid, gid) >= 2 ** 32 - 1)
+    throw refused(name, 'has an owner that no file can have');
 }
 
 /** A directory that was found, and the way to it, on which no symbolic link is left. */

@@ -6,6 +6,7 @@ import { findProgram } from '../../find-program.ts';
 import { makeScratchDirectory } from '../../local/scratch-directory.ts';
 import { safeText } from '../../safe-text.ts';
 import { extract, refuseFilled } from '../layers/extract.ts';
+import { mostInflated } from '../layers/uncompressed.ts';
 import { type Program, startProgram } from '../program.ts';
 import { PRIMARY_SYSTEM, type SifObject, SQUASHFS } from './layout.ts';
 import { readSif } from './read.ts';
@@ -91,7 +92,14 @@ async function byArchive(
   const running = startProgram(program, ['--root-becomes', '.', squashfs], { path: programs, signal });
   running.input.end();
   async function* archive(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of running.output) yield chunk as Buffer;
+    const bound = mostInflated(size);
+    let length = 0;
+    for await (const chunk of running.output) {
+      length += chunk.length;
+      if (length > bound)
+        throw new TransferError('invalid-request', `it inflates from ${size} to more than ${bound} bytes`);
+      yield chunk as Buffer;
+    }
     await requireEnd(program, running, signal, 0);
   }
   try {

@@ -10,6 +10,9 @@ import { checkedExtents, listedMap, OLD_REAL_SIZE, oldMap, storedMap, withHoles 
 /** The most bytes of extended headers and long names that one member may have, and the archive as a whole (Go's `archive/tar` has the same). */
 const MOST_HEADER_BYTES = 1024 * 1024;
 
+/** What the kernel takes as one, without the NUL (limits.h, `PATH_MAX`). */
+const LONGEST_LINK = 4095;
+
 export interface ReadTarOptions {
   /** Somebody else proves that the archive is whole (a digest): it may lack the zero blocks at its end. */
   readonly isProven?: boolean;
@@ -138,9 +141,7 @@ async function describe(
     gid: number('gid', header.gid),
     modified: time === undefined ? header.modified : seconds(time, 'mtime'),
     link:
-      type === 'symlink' || type === 'hardlink'
-        ? named(said('linkpath') ?? before.link ?? header.link, 'link')
-        : '',
+      type === 'symlink' || type === 'hardlink' ? linked(said('linkpath') ?? before.link ?? header.link) : '',
     major: type === 'character' || type === 'block' ? header.major : 0,
     minor: type === 'character' || type === 'block' ? header.minor : 0,
     xattrs: attributes(records),
@@ -167,6 +168,11 @@ function typeOf(header: RawHeader, name: ByteText): MemberType {
   }
   // As archives older than ustar mark directories.
   return type === 'file' && header.type !== 'S' && name.endsWith('/') ? 'directory' : type;
+}
+
+function linked(link: ByteText): ByteText {
+  if (link.length > LONGEST_LINK) throw malformed(`a link of more than ${LONGEST_LINK} bytes`);
+  return named(link, 'link');
 }
 
 function named(name: ByteText, what: string): ByteText {
