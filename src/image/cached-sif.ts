@@ -10,7 +10,7 @@ import { findPacker, type Packer } from './sif/packer.ts';
 import { writeSif } from './sif/write.ts';
 
 /** Goes up with every change to the bytes of a SIF file: those of another version are not found any more. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 /** Runnable, as apptainer leaves it; nobody is to write into what others have, too. */
 const MODE = 0o555;
 /** Milliseconds that are waited for whoever makes the file, which grows only once it is made. One who dies is noticed at once. */

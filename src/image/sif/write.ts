@@ -167,9 +167,12 @@ function layOut(image: Image, partitionBytes: number, time: number) {
   return { front, partitionBytes };
 }
 
-/** A UUID of version 4 (RFC 9562 §5.4) whose random bits come from the image's digest: the same image, the same. */
-function idOf({ manifest }: Image): Uint8Array {
-  const id = createHash('sha256').update(`sif ${manifest.descriptor.digest}`).digest().subarray(0, 16);
+/**
+ * A UUID of version 4 (RFC 9562 §5.4) whose random bits come from the digest of the configuration: the same image, the
+ * same, also from an archive that has no manifest.
+ */
+function idOf({ config }: Image): Uint8Array {
+  const id = createHash('sha256').update(`sif ${config.descriptor.digest}`).digest().subarray(0, 16);
   id.writeUInt8((id.readUInt8(6) & 0x0f) | 0x40, 6);
   id.writeUInt8((id.readUInt8(8) & 0x3f) | 0x80, 8);
   return id;
