@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { findProgram } from '../../fixtures/servers/launch.ts';
@@ -11,6 +11,7 @@ import { flatten } from '../../src/image/layers/flatten.ts';
 import { uncompressed } from '../../src/image/layers/uncompressed.ts';
 import { additions } from '../../src/image/sif/additions.ts';
 import { readSif } from '../../src/image/sif/read.ts';
+import { unpackSif } from '../../src/image/sif/unpack.ts';
 import { writeSif } from '../../src/image/sif/write.ts';
 import { scratch } from '../commands/run-command.ts';
 import { archive, joined, type Written } from '../image/archives.ts';
@@ -170,6 +171,19 @@ describe.each(PACKERS)('a SIF file made with %s', (packer) => {
     expect(fs.readFileSync(path, 'utf8')).toBe('before');
     expect(fs.readdirSync(cwd).sort()).toEqual(['bin', 'image.sif']);
   });
+});
+
+test('S7 P9 a SIF file that inflates without end is refused at its bound, and leaves nothing', async () => {
+  const programs = `${pathOf('tar2sqfs')}:${dirname(findProgram('tar2sqfs'))}`;
+  await writeSif(image(layer({ name: 'zeros', data: Buffer.alloc(3_000_000) })), join(cwd, 'a.sif'), {
+    signal,
+    path: programs,
+  });
+  const unpack = (most: number) =>
+    unpackSif(join(cwd, 'a.sif'), join(cwd, 'box'), { programs, signal, limits: { most } });
+  await expect(unpack(1_000_000)).rejects.toThrow(/it inflates from \d+ to more than 1000000 bytes/);
+  expect(fs.readdirSync(cwd).sort()).toEqual(['a.sif', 'bin']);
+  expect((await unpack(4_000_000)).bytes).toBeGreaterThan(3_000_000);
 });
 
 test('a SIF file is laid out to the byte as another writer lays it out', async () => {

@@ -6,7 +6,7 @@ import { findProgram } from '../../find-program.ts';
 import { makeScratchDirectory } from '../../local/scratch-directory.ts';
 import { safeText } from '../../safe-text.ts';
 import { extract, refuseFilled } from '../layers/extract.ts';
-import { mostInflated } from '../layers/uncompressed.ts';
+import { type InflationLimits, mostInflated } from '../layers/uncompressed.ts';
 import { type Program, startProgram } from '../program.ts';
 import { PRIMARY_SYSTEM, type SifObject, SQUASHFS } from './layout.ts';
 import { readSif } from './read.ts';
@@ -16,6 +16,7 @@ export interface UnpackCall {
   /** Directories of programs, as `PATH` has them. */
   readonly programs: string;
   readonly signal: AbortSignal;
+  readonly limits?: InflationLimits;
 }
 
 export interface UnpackedSif {
@@ -83,7 +84,7 @@ interface Place {
 async function byArchive(
   program: string,
   { path, partition: { offset, size }, scratch, to }: Place,
-  { signal, programs }: UnpackCall,
+  { signal, programs, limits }: UnpackCall,
 ): Promise<UnpackedSif> {
   // The program takes whole files alone.
   const squashfs = join(scratch, 'squashfs');
@@ -92,7 +93,7 @@ async function byArchive(
   const running = startProgram(program, ['--root-becomes', '.', squashfs], { path: programs, signal });
   running.input.end();
   async function* archive(): AsyncGenerator<Uint8Array> {
-    const bound = mostInflated(size);
+    const bound = mostInflated(size, limits);
     let length = 0;
     for await (const chunk of running.output) {
       length += chunk.length;
