@@ -24,7 +24,7 @@ export interface Addition {
 }
 
 /** A leaf of the merged tree with all its names, in the order of the walk. */
-interface Wanted {
+export interface Wanted {
   readonly facts: Facts;
   readonly names: ByteText[];
 }
@@ -51,18 +51,18 @@ export async function* flatten(
     if (path !== '') yield header(path, directory.facts);
     else if (directory.facts) yield header('.', directory.facts);
   }
+  yield* bodiless(others);
+  yield* bodiesOf(layers, files, signal, options);
+  yield END_OF_ARCHIVE;
+}
+
+/** What has no body in a layer, under all its names. */
+export async function* bodiless(others: readonly Wanted[]): AsyncGenerator<Uint8Array> {
   for (const { facts, names } of others) {
     if (facts.type === 'file') yield* whole(names, facts, undefined);
     // To be one file or several that say the same is the same for what has no content.
     else for (const name of names) yield memberHeader({ ...facts, name });
   }
-  for (const [at, layer] of layers.entries()) {
-    const wanted = new Map(
-      files.filter(({ facts }) => facts.layer === at).map((one) => [one.facts.ordinal, one]),
-    );
-    if (wanted.size > 0) yield* bodies(layer, wanted, signal, options);
-  }
-  yield END_OF_ARCHIVE;
 }
 
 /** Two at a time: while one inflates beside this thread, the other's digest is taken in it. */
@@ -113,7 +113,7 @@ async function addLayers(
 }
 
 /** Throws `invalid-request` once a layer has more holes than it may inflate: those to fill by its size, others at all. */
-function holesOf(layer: Layer, limits: InflationLimits): (entry: Entry) => void {
+export function holesOf(layer: Layer, limits: InflationLimits): (entry: Entry) => void {
   const bounds = {
     kept: mostInflated(Number.POSITIVE_INFINITY, limits),
     filled: mostInflated(layer.descriptor.size, limits),
@@ -131,7 +131,7 @@ function holesOf(layer: Layer, limits: InflationLimits): (entry: Entry) => void 
   };
 }
 
-function addMembers(all: Merged, additions: readonly Addition[]): void {
+export function addMembers(all: Merged, additions: readonly Addition[]): void {
   const adding = all.layer();
   for (const [ordinal, { member, data = new Uint8Array(0), isFallback = false }] of additions.entries()) {
     adding.add({ ...member, size: data.length }, ordinal, { data, isFallback });
@@ -140,7 +140,7 @@ function addMembers(all: Merged, additions: readonly Addition[]): void {
 }
 
 /** Directories in the order of their paths; leaves are put into `files` or, where no layer has a body of theirs, `others`. */
-function* sorted(
+export function* sorted(
   root: Directory<Facts>,
   files: Wanted[],
   others: Wanted[],
@@ -172,8 +172,23 @@ function* sorted(
   }
 }
 
-const header = (name: ByteText, facts: Facts | undefined): Uint8Array =>
+export const header = (name: ByteText, facts: Facts | undefined): Uint8Array =>
   memberHeader(facts ? { ...facts, name } : { name, type: 'directory' });
+
+/** Files, in the order of the layers that have their bodies. */
+export async function* bodiesOf(
+  layers: readonly Layer[],
+  files: readonly Wanted[],
+  signal: AbortSignal,
+  options: FlattenOptions,
+): AsyncGenerator<Uint8Array> {
+  for (const [at, layer] of layers.entries()) {
+    const wanted = new Map(
+      files.filter(({ facts }) => facts.layer === at).map((one) => [one.facts.ordinal, one]),
+    );
+    if (wanted.size > 0) yield* bodies(layer, wanted, signal, options);
+  }
+}
 
 async function* bodies(
   layer: Layer,
@@ -199,7 +214,7 @@ async function* bodies(
 }
 
 /** A file under its first name, and hard links to it under the others. */
-async function* whole(
+export async function* whole(
   [name = '', ...others]: readonly ByteText[],
   facts: Facts,
   entry: Entry | undefined,
@@ -210,6 +225,12 @@ async function* whole(
   if (entry) yield* extents ? entry.stored : entry.body;
   else if (data) yield data;
   yield bodyPadding(extents ? storedBytes(extents) : facts.size);
+  yield* links(name, others, facts);
+}
+
+/** More names of the file that is there as `name`. */
+export function* links(name: ByteText, others: readonly ByteText[], facts: Facts): Generator<Uint8Array> {
+  const { data: _, ...member } = facts;
   for (const other of others) yield memberHeader({ ...member, name: other, type: 'hardlink', link: name });
 }
 

@@ -51,7 +51,8 @@ export interface MergeOptions {
 }
 
 export interface Merging {
-  add(member: Member, ordinal: number, added?: Added): void;
+  /** What is kept of the member; undefined when it says something of lower layers. */
+  add(member: Member, ordinal: number, added?: Added): Facts | undefined;
   /** Whiteouts first, wherever they stand in the layer: they hide what lower layers have, and nothing of their own. */
   end(): void;
 }
@@ -149,14 +150,16 @@ export function merged({ limits = {}, keepsAttribute = () => true }: MergeOption
           count(own.length + member.link.length);
           if (meaning.kind !== 'member') {
             hidden.push(meaning);
-            return;
+            return undefined;
           }
           const kept = [...member.xattrs].filter(([key]) => keepsAttribute(key));
           const xattrs = kept.length === 0 ? NO_ATTRIBUTES : new Map(kept.map(copiedPair));
           for (const [key, value] of xattrs) text += key.length + value.length;
-          const facts = { ...member, link: copied(member.link), xattrs, layer, ordinal };
           const { data, isFallback = false } = added ?? {};
-          members.push({ parts, name: own, facts: data ? { ...facts, data } : facts, isFallback });
+          const link = copied(member.link);
+          const facts = { ...member, link, xattrs, layer, ordinal, ...(data ? { data } : {}) };
+          members.push({ parts, name: own, facts, isFallback });
+          return facts;
         },
         end: () => {
           const made = new Set(hidden.length === 0 ? [] : members.filter(isOfDirectory).map(pathOf));

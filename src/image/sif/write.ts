@@ -6,6 +6,7 @@ import { TransferError, toTransferError } from '../../errors.ts';
 import type { ByteText } from '../../job/byte-text.ts';
 import { makeScratchDirectory, type ScratchDirectory } from '../../local/scratch-directory.ts';
 import type { Image } from '../image.ts';
+import { flattenDownwards } from '../layers/downwards.ts';
 import { extract } from '../layers/extract.ts';
 import { type FlattenOptions, flatten } from '../layers/flatten.ts';
 import { additions, definition } from './additions.ts';
@@ -79,12 +80,18 @@ const keepsAttribute = (name: ByteText): boolean =>
   name.startsWith('user.') || name === 'security.capability';
 
 async function pack(image: Image, call: PackCall, { signal, limits }: WriteSifOptions): Promise<void> {
-  const tar = flatten(image.layers, signal, {
-    limits: limits ?? {},
-    additions: additions(image),
-    keepsAttribute,
-  });
-  if (call.packer.name === 'tar2sqfs') return packTar(tar, call);
+  const options = { limits: limits ?? {}, additions: additions(image), keepsAttribute };
+  if (call.packer.name === 'tar2sqfs') {
+    let isWrong = false;
+    const onMisjudged = () => {
+      isWrong = true;
+    };
+    await packTar(flattenDownwards(image.layers, signal, { ...options, onMisjudged }), call);
+    if (!isWrong) return;
+    fs.rmSync(call.to, { force: true });
+    return packTar(flatten(image.layers, signal, options), call);
+  }
+  const tar = flatten(image.layers, signal, options);
   const root = `${call.to}.root`;
   const isOwned = process.geteuid?.() === 0;
   await extract(tar, root, { signal, setuid: true, devices: isOwned });
