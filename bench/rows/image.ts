@@ -74,7 +74,7 @@ export async function flattened(stage: Stage, layers: readonly string[]): Promis
 }
 
 /** The functions that are measured, as a program: no command of ours does them alone. */
-async function bundled(stage: Stage): Promise<string> {
+export async function bundled(stage: Stage): Promise<string> {
   const outfile = join(stage.directory, 'image.mjs');
   await build({
     entryPoints: [join(ROOT, 'bench/image.ts')],

@@ -20,6 +20,7 @@ import { smallHttp } from './small-http.ts';
 import { smallLocal } from './small-local.ts';
 import { startHttp, startLocal, startVersion } from './start.ts';
 import { startProtocols } from './start-protocols.ts';
+import { zstdRate } from './zstd-rate.ts';
 
 /** Every row, in the order of the table. */
 export const ROWS: readonly Row[] = [
@@ -69,4 +70,5 @@ export const ROWS: readonly Row[] = [
   imageMemory,
   imageWarm,
   imageMany,
+  zstdRate,
 ];

@@ -86,7 +86,9 @@ describe('layers that are read from the highest down', () => {
   });
 
   test('give what a whiteout of the same layer does not hide', async () => {
-    expect(await names(layer(file('.wh.x'), file('x')))).toEqual(['x']);
+    const both = layer(file('.wh.x'), file('x'));
+    expect(await names(both)).toEqual(['x']);
+    expect(both.reads()).toBe(1);
   });
 
   test('are read again for a name below what distributions make a link of', async () => {
@@ -107,6 +109,14 @@ describe('layers that are read from the highest down', () => {
       'usr/bin/b',
     ]);
     expect([below.reads(), above.reads()]).toEqual([1, 2]);
+  });
+
+  test('are read again behind a name of very many parts', async () => {
+    const deep = `${'d/'.repeat(100)}x`;
+    const [below, above] = [layer(file('a'), file('b')), layer(file('c'), file(deep), file('b'))];
+    const found = (await names(below, above))?.filter((name) => !name.endsWith('/'));
+    expect(found).toEqual(['c', 'a', deep, 'b']);
+    expect([below.reads(), above.reads()]).toEqual([2, 2]);
   });
 
   test('are misjudged where a lower layer has another link on the way to a file', async () => {

@@ -34,7 +34,10 @@ export const MUTATIONS = {
     file: 'src/commands/run/prove-image.ts',
     from: 'if (found === value) continue;',
     to: 'continue;',
-    test: ['test/commands/run-image-file.test.ts', 'bridle run --image of a file at a URL S8 of this machine'],
+    test: [
+      'test/commands/run-image-file.test.ts',
+      'bridle run --image of a file at a URL S8 of this machine',
+    ],
   },
   'a broken image file is taken for wrong usage': {
     file: 'src/commands/failures.ts',
@@ -1279,6 +1282,24 @@ export const MUTATIONS = {
     from: 'while (read.delete(ended)) adding[ended++]?.end();',
     to: 'adding[at]?.end();',
     test: ['test/image/flatten.test.ts', 'are put one upon the other in their order'],
+  },
+  'what was foreseen of layers is not compared with what they make': {
+    file: 'src/image/layers/downwards.ts',
+    from: 'if (there.length !== given.size) return options.onMisjudged();',
+    to: '',
+    test: ['test/image/downwards.test.ts', 'are misjudged where'],
+  },
+  'whiteouts count for the layer that they stand in': {
+    file: 'src/image/layers/foresight.ts',
+    from: 'hidden.push([...meaning.parent, meaning.hidden].join',
+    to: 'above.closed.add([...meaning.parent, meaning.hidden].join',
+    test: ['test/image/downwards.test.ts', 'does not hide'],
+  },
+  'a squashfs of what was misjudged is kept': {
+    file: 'src/image/sif/write.ts',
+    from: 'if (!isWrong) return;',
+    to: 'if (call) return;',
+    test: ['test/real/image-sif.test.ts', 'a file where a link of a lower layer leads'],
   },
   'a file of the cache that was found wrong stays': {
     file: 'src/attempt.ts',

@@ -3,8 +3,10 @@ import type { Member } from '../tar/member.ts';
 import { partsOf } from './tree.ts';
 import { meaningOf } from './whiteout.ts';
 
-/** Names after which nothing is foreseen any more: each takes some 200 bytes. */
+/** Behind any of these nothing more is foreseen: names, bytes of names, and parts of one, which are looked up one by one. */
 const MOST_NAMES = 200_000;
+const MOST_TEXT = 32 * 1024 * 1024;
+const MOST_PARTS = 100;
 
 /** What distributions make links of, and archives name as if they were directories. */
 const OFTEN_LINKS = /^(?:s?bin|lib\w*|var\/(?:run|lock))(?=\/)/;
@@ -36,6 +38,8 @@ const nothing = (): Said => ({ names: new Set(), closed: new Set(), opaque: new 
 export function foresight(): Foresight {
   const above = nothing();
   let here = nothing();
+  let text = 0;
+  let isOver = false;
   let hidden: ByteText[] = [];
   let directories = new Set<ByteText>();
   let open = new Map<ByteText, boolean>();
@@ -68,8 +72,12 @@ export function foresight(): Foresight {
 
   return {
     next({ name, type, size }) {
-      if (above.names.size + here.names.size > MOST_NAMES) return undefined;
+      if (isOver) return undefined;
       const parts = partsOf(name);
+      text += name.length;
+      isOver =
+        text > MOST_TEXT || parts.length > MOST_PARTS || above.names.size + here.names.size > MOST_NAMES;
+      if (isOver) return undefined;
       const meaning = meaningOf(parts, name);
       if (meaning.kind === 'opaque') here.opaque.add(meaning.parent.join('/'));
       else if (meaning.kind === 'whiteout') hidden.push([...meaning.parent, meaning.hidden].join('/'));
