@@ -60,7 +60,7 @@ async function placeFile(
   try {
     await linkAtomically(from, to, { kind: 'hard', key });
   } catch {
-    const staged = await copyStaged(from, to, { key, signal, mode });
+    const staged = await copyStaged(from, to, { key, signal, mode, mayBeLinked: true });
     await staged.commit(signal);
   }
 }

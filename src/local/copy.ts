@@ -10,8 +10,14 @@ import { dropPartial, inPartialFolder, newPartial, type PartialFolder, partialFo
 import { inspectDestination, type OpenPartial, publish } from './sink.ts';
 import { openSource } from './source.ts';
 
+/** A copy on this machine. */
+export interface LocalCopyCall extends CopyCall {
+  /** Others may make links to the file meanwhile, which change its `ctime` as writing does; its `mtime` tells them apart. */
+  readonly mayBeLinked?: boolean;
+}
+
 /** Copies on this machine (by reflink where the file system can) to a partial beside `to`, visible on commit. */
-export async function copyStaged(from: string, to: string, call: CopyCall): Promise<Staged> {
+export async function copyStaged(from: string, to: string, call: LocalCopyCall): Promise<Staged> {
   const doing = `copy \`${from}\` to \`${to}\``;
   try {
     const before = await diskCalls(diskKind(dirname(from))).stat(from);
@@ -33,7 +39,7 @@ async function copyIn(
   from: string,
   to: string,
   before: fs.BigIntStats,
-  call: CopyCall,
+  call: LocalCopyCall,
 ): Promise<Staged> {
   const oldMode = await inspectDestination(place, to);
   const size = Number(before.size);
@@ -62,13 +68,14 @@ async function finishCopy(
   file: OpenPartial,
   from: string,
   before: fs.BigIntStats,
-  call: CopyCall,
+  call: LocalCopyCall,
   oldMode?: number,
 ): Promise<void> {
   const { calls } = file.place;
   try {
     const [after, copied] = [await calls.stat(from), await calls.fstat(file.fd)];
-    if (fileVersion(after) !== fileVersion(before) || copied.size !== before.size) {
+    const version = (stat: fs.BigIntStats) => fileVersion(call.mayBeLinked ? { ...stat, ctimeNs: 0n } : stat);
+    if (version(after) !== version(before) || copied.size !== before.size) {
       throw new TransferError('changed', `copy \`${from}\`: the file changed while it was copied`);
     }
     // A reflink carries every mode bit of the source over: setuid must not come along, the umask must apply.

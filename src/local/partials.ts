@@ -30,8 +30,8 @@ const PARTIAL_SHAPE =
   /^([0-9a-f]{32})-([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12})(-[0-9a-f]+)?\.(part|link|dir|part\.journal)$/;
 /** Folders that are remembered before those that are empty are removed. */
 const FOLDERS_KEPT = 1024;
-/** Another process may remove a folder that is empty just then, again and again. */
-const FOLDER_TRIES = 5;
+/** Each process that ends may remove a folder that is empty just then: of 64 that ended together, more than 4 did so to one. */
+const FOLDER_TRIES = 64;
 /** What rmdir(2) says of a directory that holds something. */
 const IN_USE: ReadonlySet<string | undefined> = new Set(['ENOTEMPTY', 'EEXIST']);
 

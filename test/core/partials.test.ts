@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { TransferError } from '../../src/errors.ts';
 import { copyStaged } from '../../src/local/copy.ts';
 import { syncDirectory } from '../../src/local/directory-sync.ts';
 import { diskCalls } from '../../src/local/disk.ts';
@@ -11,6 +12,7 @@ import {
   claimPartial,
   closeFolders,
   dropPartial,
+  inPartialFolder,
   isPartialFolder,
   keepPartial,
   newPartial,
@@ -156,6 +158,52 @@ describe('partials', () => {
       expect(fs.readFileSync(join(directory, `${name}-link`), 'utf8')).toBe('content');
     }
   });
+
+  test('L13 a folder that processes remove which all end at the same time is made again each time', async () => {
+    const directory = scratch();
+    let left = 40;
+    const made = await inPartialFolder(directory, async ({ folder }) => {
+      if (left-- > 0) fs.rmdirSync(folder);
+      fs.writeFileSync(join(folder, 'work'), '');
+      return join(folder, 'work');
+    });
+    expect(fs.existsSync(made)).toBe(true);
+    fs.rmSync(made);
+  });
+
+  test.each([
+    ['is a change', {}, 'changed'],
+    ['is none where links are to be expected', { mayBeLinked: true }, undefined],
+  ])('P1 a link that is made to a file while it is copied %s', async (_, more, code) => {
+    expect(await copyWhile((from) => fs.linkSync(from, `${from}-link`), more)).toBe(code);
+  });
+
+  test('P1 a write to a file while it is copied is a change where links are to be expected, too', async () => {
+    expect(
+      await copyWhile((from) => fs.writeFileSync(from, 'x', { flag: 'r+' }), { mayBeLinked: true }),
+    ).toBe('changed');
+  });
+
+  /** The code of the error with which a copy ends, when something happens to its source between two pieces. */
+  async function copyWhile(happens: (from: string) => void, more: object): Promise<string | undefined> {
+    const directory = scratch();
+    const from = join(directory, 'from');
+    fs.writeFileSync(from, Buffer.alloc(4_000_000));
+    fs.utimesSync(from, 1, 1);
+    let isFirst = true;
+    const progress = () => {
+      if (isFirst) happens(from);
+      isFirst = false;
+    };
+    const call = { signal: new AbortController().signal, key: KEY, progress, ...more };
+    try {
+      const staged = await copyStaged(from, join(directory, 'to'), call);
+      await staged.abort();
+      return isFirst ? 'nothing happened' : undefined;
+    } catch (error) {
+      return (error as TransferError).code;
+    }
+  }
 
   test('P9 the folder of a write that goes on while a thousand are closed goes with a later call', async () => {
     const directory = scratch();
