@@ -496,7 +496,7 @@ export const MUTATIONS = {
   },
   'a copy is taken although the source changed': {
     file: 'src/local/copy.ts',
-    from: 'fileVersion(after) !== fileVersion(before) || ',
+    from: 'version(after) !== version(before) || ',
     to: '',
     test: [LOCAL, 'L5 a source that is rewritten in place while it is copied'],
   },
@@ -1282,6 +1282,12 @@ export const MUTATIONS = {
     from: 'while (read.delete(ended)) adding[ended++]?.end();',
     to: 'adding[at]?.end();',
     test: ['test/image/flatten.test.ts', 'are put one upon the other in their order'],
+  },
+  'links made while a file of the cache is copied are taken for writes': {
+    file: 'src/local/copy.ts',
+    from: 'call.mayBeLinked ?',
+    to: 'call.mayBeLinked && !call.key ?',
+    test: ['test/core/partials.test.ts', 'is none where links are to be expected'],
   },
   'what was foreseen of layers is not compared with what they make': {
     file: 'src/image/layers/downwards.ts',
