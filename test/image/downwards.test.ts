@@ -129,7 +129,7 @@ describe('layers that are read from the highest down', () => {
     expect(await names(layer(file('x', '1'), file('x', '2')))).toBeUndefined();
   });
 
-  test('P6 are refused when one is not what its configuration says, as late as that may be', async () => {
+  test('are refused when one is not what its configuration says, as late as that may be', async () => {
     const wrong = { ...layer(file('x')), diffId: sha256(Buffer.from('y')) };
     await expect(downwards([wrong, layer(file('z'))])).rejects.toMatchObject({ code: 'digest-mismatch' });
   });
