@@ -9,10 +9,11 @@ import { writeStaged } from '../local/sink.ts';
 import type { Bytes } from '../protocol.ts';
 import { type ArchiveFormat, blobPath, layoutFiles, layoutOf } from './archive/members.ts';
 import { archiveBytes } from './archive/stream.ts';
-import { type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
+import { distinct, type FetchableLayer, type StoreEvents, storeLayers } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { keepCached } from './keep-cached.ts';
 import { keepCachedSif } from './keep-cached-sif.ts';
+import { prove } from './layers/prove.ts';
 import { fetchable } from './local-layer.ts';
 import { writeSandbox } from './sandbox.ts';
 import { writeSif } from './sif/write.ts';
@@ -94,7 +95,8 @@ async function keepArchive(
 async function keepDirectory(image: RemoteImage, call: Omit<KeepCall, 'spool'>): Promise<number> {
   const { path, signal } = call;
   await refuseForeign(path);
-  await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });
+  const layers = await storeLayers(image.layers, { ...call, directory: join(path, 'blobs') });
+  for (const layer of distinct(layers)) await prove(layer, signal);
   for (const { descriptor, bytes } of [image.config, image.manifest]) {
     await write(join(path, blobPath(descriptor)), one(bytes), bytes.length, signal);
   }

@@ -1367,4 +1367,10 @@ export const MUTATIONS = {
     to: 'true',
     test: ['test/commands/image-build.test.ts', 'says what is wrong with'],
   },
+  'what is in a layer of an archive is not compared': {
+    file: 'src/image/archive/stream.ts',
+    from: 'most - from === piece.size ?',
+    to: 'most - from > piece.size ?',
+    test: ['test/commands/image-diff-id.test.ts', 'a layer that holds something else'],
+  },
 };

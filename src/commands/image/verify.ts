@@ -1,5 +1,5 @@
 import { TransferError } from '../../errors.ts';
-import { prove } from '../../image/archive/stream.ts';
+import { prove } from '../../image/layers/prove.ts';
 import { formatPlatform } from '../../image/platform.ts';
 import { formatSize, plural, safeText } from '../../report/format.ts';
 import { ofContent } from '../failures.ts';

@@ -3,7 +3,7 @@ import type { Bytes, ReadCall } from '../../protocol.ts';
 import { skipping } from '../../skipping.ts';
 import { giveBack } from '../../slabs.ts';
 import type { Layer } from '../image.ts';
-import { uncompressed } from '../layers/uncompressed.ts';
+import { alsoUnpacked } from '../layers/prove.ts';
 import { type Seen, startSeen } from '../verified.ts';
 import type { Layout } from './members.ts';
 
@@ -20,7 +20,8 @@ interface Part extends Pick<ReadCall, 'before'> {
 
 /**
  * The archive's bytes from `start` up to `end`. Every layer that is reached is compared with its descriptor, also one
- * that `start` lies in, with what `before` has of it; only one that `end` cuts off is not.
+ * that `start` lies in, with what `before` has of it; only one that `end` cuts off is not. One that is read as a whole is
+ * compared with its diff id, too.
  */
 export async function* archiveBytes(
   { pieces, size }: Layout,
@@ -38,7 +39,8 @@ export async function* archiveBytes(
       continue;
     }
     const seen = from > 0 && before ? await see(await before(piece.at), from) : undefined;
-    yield* upTo(await layerFrom(piece.layer, from, signal, seen), most - from);
+    const bytes = upTo(await layerFrom(piece.layer, from, signal, seen), most - from);
+    yield* most - from === piece.size ? alsoUnpacked(piece.layer, bytes, signal) : bytes;
   }
 }
 
@@ -75,9 +77,4 @@ async function* upTo(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
     left -= chunk.length;
     yield chunk;
   }
-}
-
-/** Reads a layer for its digests alone: that of the bytes as stored, and that of the archive in them. */
-export async function prove(layer: Layer, signal: AbortSignal): Promise<void> {
-  for await (const chunk of await uncompressed(layer, signal)) giveBack(chunk);
 }
