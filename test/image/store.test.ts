@@ -199,6 +199,8 @@ describe('an image that is kept', () => {
     host.blobs.set(made.layers[3]!, kept);
     await keepImage(image, call);
     expect(existsSync(at('layout/index.json'))).toBe(true);
+    const blobs = made.layers.map((digest) => at(`layout/blobs/${digest.replace(':', '/')}`));
+    expect(blobs.filter((path) => !existsSync(path))).toEqual([]);
     writeFileSync(at('other'), '');
     expect(await refusalOf(keepImage(image, { ...call, path: directory }))).toContain('already-exists');
   });
