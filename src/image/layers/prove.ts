@@ -17,8 +17,11 @@ export async function* alsoUnpacked(
 ): AsyncGenerator<Uint8Array> {
   const hand = handOver();
   const verdict = prove({ ...layer, read: async () => hand.taken() }, signal);
+  let isRefused = false;
   // It is awaited once all is handed over, and told before that.
-  verdict.catch(() => undefined);
+  verdict.catch(() => {
+    isRefused = true;
+  });
   let held: Uint8Array | undefined;
   try {
     for await (const chunk of stored) {
@@ -29,10 +32,14 @@ export async function* alsoUnpacked(
     }
     hand.end();
     await verdict;
-    if (held) yield held;
+  } catch (error) {
+    // What came before a break is gone on behind.
+    if (held && !isRefused) yield held;
+    throw error;
   } finally {
     hand.end();
   }
+  if (held) yield held;
 }
 
 /** Reads a layer for its digests alone: that of the bytes as stored, and that of the archive in them. */
