@@ -239,9 +239,9 @@ function checkImage(first: string, rest: string): void {
   }
 }
 
-/** What follows a colon may be the beginning of a password that holds a `/`. */
+/** What follows a colon, or precedes an `@`, may be part of a password that holds a `/` or an `@`. */
 function beforeColon(text: string): string {
-  return text.replace(/:.*$/s, ':…');
+  return text.replace(/.*@/s, '***@').replace(/:.*$/s, ':…');
 }
 
 function sendable(text: string): string {

@@ -176,7 +176,7 @@ describe('bridle image build', () => {
     expect(readFileSync(join(cwd, 'my-tool_latest.sif')).equals(readFileSync(join(cwd, 'whole')))).toBe(true);
     const cut = await call('cut', 'other.sif');
     expect(cut.stdout).toBe('');
-    expect(cut.status).not.toBe(0);
+    expect(cut.status).toBe(1);
     expect(cut.stderr).toMatch(/^bridle: /m);
     expect(existsSync(join(cwd, 'other.sif'))).toBe(false);
   });
@@ -187,5 +187,30 @@ describe('bridle image build', () => {
     const told = await bridle(['image', 'build', '.'], { cwd, env: { PATH } });
     expect(told.status).toBe(1);
     expect(told.stderr).toBe(`red \\x1b\nbridle: \`${PATH}/podman\` ended well, and built no image\n`);
+  });
+
+  test('S5 shows no login of a registry that it refuses', async () => {
+    const cwd = withFiles({ Dockerfile: DOCKERFILE, 'a.def': DEFINITION });
+    for (const args of [
+      ['a.def', 'docker://user:se@cret@host.example/x'],
+      ['Dockerfile', '--tag', 'y', 'docker://user:secret@host.example/x'],
+      ['Dockerfile', '--tag', 'y', 'oras://user:secret@host.example/x'],
+    ]) {
+      const told = await bridle(['image', 'build', ...args], { cwd, env: { PATH: '/none' } });
+      expect(told).toMatchObject({ status: 2, stdout: '' });
+      expect(told.stderr).toContain('host.example');
+      expect(told.stderr).not.toMatch(/user|se@|cret/);
+    }
+  });
+
+  test('P11 tells of a line without end in pieces', async () => {
+    const cwd = withFiles({ Dockerfile: DOCKERFILE });
+    const script = 'PATH=/bin:/usr/bin; head -c 200000 /dev/zero | tr "\\0" x; exit 1';
+    const PATH = programs(cwd, ['podman'], script);
+    const told = await bridle(['image', 'build', '.'], { cwd, env: { PATH } });
+    expect(told.status).toBe(1);
+    const longest = Math.max(...told.stderr.split('\n').map((line) => line.length));
+    expect(told.stderr.match(/x/g)?.length).toBeGreaterThanOrEqual(200_000);
+    expect(longest).toBeLessThan(150_000);
   });
 });

@@ -1357,7 +1357,7 @@ export const MUTATIONS = {
   },
   'a SIF file that an engine did not finish is kept': {
     file: 'src/commands/image/built-sif.ts',
-    from: '  await readSif(path);\n',
+    from: '  await ofContent(() => readSif(path));\n',
     to: '',
     test: ['test/commands/image-build.test.ts', 'keeps the SIF file that an engine made'],
   },

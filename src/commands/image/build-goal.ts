@@ -2,7 +2,7 @@ import { TransferError } from '../../errors.ts';
 import type { RecipeKind } from '../../image/build/recipe.ts';
 import type { KeepFormat } from '../../image/keep.ts';
 import { formatReference, parseReference, type Reference } from '../../image/reference.ts';
-import { parseUrl } from '../../location.ts';
+import { maskUrl, parseUrl } from '../../location.ts';
 import { shellLine } from '../shell-line.ts';
 import { noDirectory } from './file-argument.ts';
 import { type Goal, pullGoal } from './goal.ts';
@@ -63,7 +63,7 @@ function registryGoal(to: string, kind: RecipeKind): BuildGoal | undefined {
   if (kind === 'dockerfile') return { kind: 'registry', name: to, reference };
   throw new TransferError(
     'invalid-request',
-    `\`${to}\`: a definition file becomes a SIF file, which has no layers`,
+    `\`${maskUrl(to)}\`: a definition file becomes a SIF file, which has no layers`,
     {
       hint: `as one file a registry keeps it under \`oras://${formatReference(reference)}\``,
     },
@@ -75,5 +75,5 @@ export function goalLine(built: string, goal: BuildGoal): string {
   if (goal.kind === 'file') {
     return shellLine(['bridle', 'image', 'convert', built, `${goal.format ?? 'hybrid'}:${goal.path}`]);
   }
-  return shellLine(['bridle', 'image', 'push', built, goal.name.replace(/\/\/[^/@]*@/, '//***@')]);
+  return shellLine(['bridle', 'image', 'push', built, maskUrl(goal.name)]);
 }

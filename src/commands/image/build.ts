@@ -1,14 +1,14 @@
 import { dirname, join, resolve } from 'node:path';
 import { TransferError } from '../../errors.ts';
-import { openImage } from '../../image/archive/open.ts';
 import { buildImage } from '../../image/build/build-image.ts';
 import { findBuilder } from '../../image/build/builder.ts';
 import { type BuildOrder, planBuild } from '../../image/build/plan.ts';
 import { findRecipe, isDirectory, type Recipe, recipeName } from '../../image/build/recipe.ts';
 import { convertImage } from '../../image/keep.ts';
-import { formatPlatform, hostPlatform } from '../../image/platform.ts';
+import { formatPlatform } from '../../image/platform.ts';
 import { archiveName, parseReference } from '../../image/reference.ts';
 import { findPacker } from '../../image/sif/packer.ts';
+import { maskUrl } from '../../location.ts';
 import { safeText } from '../../report/format.ts';
 import { engineWords } from '../engine-words.ts';
 import { shellLine } from '../shell-line.ts';
@@ -16,7 +16,7 @@ import { type BuildGoal, buildGoal, goalLine } from './build-goal.ts';
 import { keepBuiltSif } from './built-sif.ts';
 import { keepOpened } from './convert.ts';
 import { filePlace } from './file-argument.ts';
-import { readyFile } from './open-file.ts';
+import { openReady, readyFile } from './open-file.ts';
 import { pushOpened } from './push.ts';
 import { pushSif } from './push-sif.ts';
 import type { Work } from './tools.ts';
@@ -90,7 +90,11 @@ function nameAndGoal(recipe: Recipe, to: string | undefined, { values }: Work) {
   const goal = buildGoal(to, { kind: recipe.kind, format: values.format, name: archiveName(own) });
   if (goal.kind === 'file') return { reference: own, goal };
   if (values.tag === undefined) return { reference: goal.reference, goal };
-  throw new TransferError('invalid-request', `--tag: the image gets the name in the registry, \`${to}\``);
+  const inRegistry = maskUrl(goal.name);
+  throw new TransferError(
+    'invalid-request',
+    `--tag: the image gets the name in the registry, \`${inRegistry}\``,
+  );
 }
 
 const isSif = (goal: BuildGoal): boolean =>
@@ -99,7 +103,7 @@ const isSif = (goal: BuildGoal): boolean =>
 /** An archive that an engine has just made. */
 async function keepArchive(path: string, goal: BuildGoal, work: Work): Promise<void> {
   const { signal, io } = work;
-  const { image } = await openImage(path, { platform: work.platform ?? hostPlatform(), signal });
+  const { image } = await openReady(path, {}, work);
   if (goal.kind === 'file') return keepOpened({ ...image, name: goal.name }, goal, work);
   if (goal.kind === 'registry') return pushOpened(image, goal.name, work);
   const sif = await work.scratch.path('image.sif');

@@ -2,6 +2,7 @@ import { readSif } from '../../image/sif/read.ts';
 import { unpackSif } from '../../image/sif/unpack.ts';
 import { localLocation } from '../../location.ts';
 import { formatSize, safeText } from '../../report/format.ts';
+import { ofContent } from '../failures.ts';
 import type { Goal } from './goal.ts';
 import { moveFile } from './moved.ts';
 import type { Work } from './tools.ts';
@@ -9,7 +10,7 @@ import type { Work } from './tools.ts';
 /** A SIF file that an engine has just made, kept as `goal` says once all of its parts are seen to be there, and told. */
 export async function keepBuiltSif(path: string, name: string, goal: Goal, work: Work): Promise<void> {
   const { values, io, signal } = work;
-  await readSif(path);
+  await ofContent(() => readSif(path));
   const { format = 'sif', shown, place = { location: localLocation(goal.path) } } = goal;
   const say = (line: string) => io.err(`${line}\n`);
   const bytes =

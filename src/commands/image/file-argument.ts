@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { TransferError } from '../../errors.ts';
 import type { KeptAs } from '../../image/archive/open.ts';
 import { parseWhich, type Which } from '../../image/archive/which.ts';
-import { formatLocation, IMAGE_SCHEMES, LOCAL_SCHEMES, parseUrl } from '../../location.ts';
+import { formatLocation, IMAGE_SCHEMES, LOCAL_SCHEMES, maskUrl, parseUrl } from '../../location.ts';
 import type { Place } from '../../request.ts';
 
 /** A file that holds an image, or several, as an argument names it. */
@@ -48,7 +48,7 @@ export function filePlace(text: string): { readonly path: string; readonly place
 export function noDirectory(text: string): TransferError {
   return new TransferError(
     'invalid-request',
-    `\`${text.replace(/\/\/[^/@]*@/, '//***@')}\`: expected a directory of this machine: an OCI layout and a sandbox are many files, and a URL names one`,
+    `\`${maskUrl(text)}\`: expected a directory of this machine: an OCI layout and a sandbox are many files, and a URL names one`,
     { hint: 'as one file an image is an `oci-archive:`, a `docker-archive:` or a `sif:`' },
   );
 }

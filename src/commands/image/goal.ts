@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { TransferError } from '../../errors.ts';
 import { imageFileName } from '../../image/file-name.ts';
 import type { KeepFormat } from '../../image/keep.ts';
+import { maskUrl } from '../../location.ts';
 import type { Place } from '../../request.ts';
 import { filePlace } from './file-argument.ts';
 
@@ -45,7 +46,7 @@ function placed(file: string): Pick<Goal, 'path' | 'place' | 'shown'> {
   if (AT_SERVICE.test(file)) {
     throw new TransferError(
       'invalid-request',
-      `\`${file.replace(/\/\/[^/@]*@/, '//***@')}\`: expected a file, got the name of an image at a service`,
+      `\`${maskUrl(file)}\`: expected a file, got the name of an image at a service`,
       { hint: '`bridle image push FILE NAME` puts one into a registry' },
     );
   }

@@ -76,26 +76,14 @@ const OWN: Readonly<Record<string, readonly (keyof typeof IMAGE_OPTIONS)[]>> = {
   build: ['format', 'platform', 'state', 'quiet', 'json', ...BUILDING],
   prune: ['json', 'cache', 'cacheSize', 'cacheAge'],
 };
-const SOME: readonly string[] = [
-  'format',
-  'platform',
-  'mirror',
-  'state',
-  'quiet',
-  'json',
-  'cache',
-  'cacheSize',
-  'cacheAge',
-  'checksums',
-  ...BUILDING,
-];
+const SOME: ReadonlySet<string> = new Set(Object.values(OWN).flat());
 
 export const ACTIONS: readonly string[] = Object.keys(OWN);
 
 /** Throws `invalid-request` for an option that this action has no use for. */
 export function refuseStrange(action: string, given: readonly { readonly key: string }[]): void {
   for (const { key } of given) {
-    if (!SOME.includes(key) || OWN[action]?.some((own) => own === key)) continue;
+    if (!SOME.has(key) || OWN[action]?.some((own) => own === key)) continue;
     const { name } = IMAGE_OPTIONS[key as keyof typeof IMAGE_OPTIONS] as Option<unknown>;
     throw new TransferError('invalid-request', `--${name}: \`bridle image ${action}\` has no use for it`);
   }

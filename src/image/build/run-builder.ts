@@ -1,5 +1,4 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { onAbort } from '../../abort.ts';
@@ -10,6 +9,8 @@ import { killAll, kinOf, tell } from '../../job/kin.ts';
 
 /** Characters of what an engine said that are kept: its reasons come last. */
 const KEPT = 64 * 1024;
+/** Characters of one line; what is longer is several: a step may print without end. */
+const MOST_LINE = 64 * 1024;
 /** Milliseconds between two tries to end an engine. */
 const AGAIN_MS = 1_000;
 /** Milliseconds in which an engine may take away what it works in. */
@@ -39,7 +40,7 @@ export async function runBuilder([program, ...args]: CommandLine, call: BuilderC
   const child = spawn(program, args, { cwd: directory, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   let [output, said] = ['', ''];
   const listen = (stream: Readable, take: (line: string) => void) =>
-    createInterface({ input: stream }).on('line', (text) => {
+    eachLine(stream, (text) => {
       const line = stripVTControlCharacters(text);
       take(line);
       said = `${said}${line}\n`.slice(-KEPT);
@@ -63,6 +64,23 @@ export async function runBuilder([program, ...args]: CommandLine, call: BuilderC
   } finally {
     stopped?.();
   }
+}
+
+/** Tells each line of a stream, without its end; one that is too long in pieces. */
+function eachLine(stream: Readable, tell: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = (rest + text).split(/\r?\n/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) tell(line);
+    if (rest.length < MOST_LINE) return;
+    tell(rest);
+    rest = '';
+  });
+  stream.on('end', () => {
+    if (rest !== '') tell(rest);
+  });
 }
 
 /** How it failed; undefined when it did not. */
